@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One target a room; a room imports only rooms on lower floors (docs/architecture.md).
+// No package dependency: what is not ours comes as a C library from the distribution.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+/// The programs on the runtime floor are static: they start in under a
+/// millisecond and need nothing from the rootfs or the host's library path.
+let staticExecutable: [LinkerSetting] = [
+    .unsafeFlags(["-static-executable", "-Xlinker", "--gc-sections"])
+]
+
+func room(
+    _ name: String, _ dependencies: [Target.Dependency] = [], linking: [LinkerSetting] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: linking)
+}
+
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], linking: [LinkerSetting] = []
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: linking)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "apus",
+    products: [
+        .executable(name: "apus", targets: ["apus"]),
+        .executable(name: "apus-runtime", targets: ["apus-runtime"]),
+        .executable(name: "apus-monitor", targets: ["apus-monitor"]),
+        .executable(name: "apus-init", targets: ["apus-init"]),
+    ],
+    targets: [
+        // Floor 0: C, only what Swift cannot import, and the distribution's C libraries.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CISAL", path: "Sources/System/CISAL", providers: [.apt(["libisal-dev"])]),
+        .systemLibrary(name: "CZstd", path: "Sources/System/CZstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CCurl", path: "Sources/System/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+
+        // Floor 1
+        room("JSONText"),
+        room("LinuxSystem", ["CLinux"]),
+        room("OCISpec", ["JSONText"]),
+        room(
+            "LayerArchive", ["LinuxSystem", "COpenSSL", "CISAL", "CZstd"],
+            linking: [
+                .linkedLibrary(":libcrypto.a"), .linkedLibrary("isal"), .linkedLibrary(":libzstd.a"),
+            ]),
+        room("CommandGrammar"),
+        room("GoTemplate", ["JSONText"]),
+
+        // Floor 2
+        room("ContainerRuntime", ["LinuxSystem", "JSONText", "OCISpec"]),
+        room(
+            "ContainerStorage", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "CSQLite"],
+            linking: [.linkedLibrary(":libsqlite3.a"), .linkedLibrary("m")]),
+        room("RegistryClient", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "CCurl"]),
+
+        // Floor 3
+        room(
+            "ContainerImage",
+            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient"]),
+        room("ContainerNetwork", ["LinuxSystem", "JSONText"]),
+        room("ContainerMonitor", ["LinuxSystem", "JSONText", "OCISpec", "ContainerRuntime"]),
+
+        // Floor 5
+        room(
+            "ContainerEngine",
+            [
+                "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerRuntime",
+                "ContainerStorage", "ContainerImage", "ContainerNetwork", "ContainerMonitor",
+            ]),
+
+        // Floor 6: faces
+        program(
+            "apus",
+            [
+                "LinuxSystem", "JSONText", "OCISpec", "CommandGrammar", "GoTemplate", "LayerArchive",
+                "ContainerStorage", "ContainerImage", "ContainerNetwork", "ContainerMonitor",
+                "ContainerEngine",
+            ]),
+        program(
+            "apus-runtime",
+            ["LinuxSystem", "JSONText", "OCISpec", "CommandGrammar", "ContainerRuntime"],
+            linking: staticExecutable),
+        program(
+            "apus-monitor",
+            ["LinuxSystem", "JSONText", "OCISpec", "ContainerRuntime", "ContainerMonitor"],
+            linking: staticExecutable),
+        program("apus-init", ["LinuxSystem"], linking: staticExecutable),
+
+        tests("JSONTextTests", ["JSONText"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,124 @@
+/* What Swift cannot import: variadic calls and macros. Static inline wrappers
+ * only, one call each, returning the kernel's value or -errno. */
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Swift's Glibc module is built without _GNU_SOURCE, and a header may not mean
+ * two things in one program: so the GNU names are declared here. */
+#ifndef O_PATH
+#define O_PATH 010000000
+#endif
+#ifndef O_DIRECT
+#define O_DIRECT 040000
+#endif
+#ifndef O_NOATIME
+#define O_NOATIME 01000000
+#endif
+#ifndef O_TMPFILE
+#define O_TMPFILE 020200000
+#endif
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef AT_NO_AUTOMOUNT
+#define AT_NO_AUTOMOUNT 0x800
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#ifndef F_DUPFD_CLOEXEC
+#define F_DUPFD_CLOEXEC 1030
+#endif
+#ifndef F_SETPIPE_SZ
+#define F_SETPIPE_SZ 1031
+#define F_GETPIPE_SZ 1032
+#endif
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_SEAL_SEAL 1
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#define F_SEAL_WRITE 8
+#endif
+#ifndef FALLOC_FL_PUNCH_HOLE
+#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_PUNCH_HOLE 2
+#endif
+#ifndef SEEK_DATA
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+#endif
+#ifndef CLONE_NEWNS
+#define CLONE_VM 0x00000100
+#define CLONE_VFORK 0x00004000
+#define CLONE_PIDFD 0x00001000
+#define CLONE_PARENT 0x00008000
+#define CLONE_NEWNS 0x00020000
+#define CLONE_NEWCGROUP 0x02000000
+#define CLONE_NEWUTS 0x04000000
+#define CLONE_NEWIPC 0x08000000
+#define CLONE_NEWUSER 0x10000000
+#define CLONE_NEWPID 0x20000000
+#define CLONE_NEWNET 0x40000000
+#endif
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+extern int unshare(int flags);
+extern int setns(int fd, int type);
+extern int pipe2(int ends[2], int flags);
+extern int dup3(int old, int new_, int flags);
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int setresuid(uid_t real, uid_t effective, uid_t saved);
+extern int setresgid(gid_t real, gid_t effective, gid_t saved);
+extern int setgroups(size_t count, const gid_t *groups);
+extern int memfd_create(const char *name, unsigned int flags);
+extern ssize_t splice(int in, long *in_offset, int out, long *out_offset, size_t length, unsigned int flags);
+extern ssize_t copy_file_range(int in, long *in_offset, int out, long *out_offset, size_t length, unsigned int flags);
+extern int fallocate(int fd, int mode, long offset, long length);
+extern pid_t gettid(void);
+
+static inline long linux_syscall(long number, long a, long b, long c, long d, long e, long f) {
+    long result = syscall(number, a, b, c, d, e, f);
+    return result < 0 ? -errno : result;
+}
+
+static inline int linux_ioctl(int fd, unsigned long request, void *argument) {
+    int result = ioctl(fd, request, argument);
+    return result < 0 ? -errno : result;
+}
+
+static inline int linux_fcntl(int fd, int command, long argument) {
+    int result = fcntl(fd, command, argument);
+    return result < 0 ? -errno : result;
+}
+
+static inline int linux_errno(void) { return errno; }
+static inline void linux_set_errno(int value) { errno = value; }

@@ -1,0 +1,126 @@
+/// An open file descriptor and the duty to close it. All that this room opens
+/// is close-on-exec.
+public struct Descriptor: ~Copyable, Sendable {
+    /// The number. It is valid while the value lives: never store it beyond.
+    public let raw: Int32
+
+    /// Takes over an open descriptor.
+    public init(owning raw: Int32) { self.raw = raw }
+
+    deinit { _ = Glibc.close(raw) }
+
+    /// Gives the number away; the caller closes it.
+    public consuming func take() -> Int32 {
+        let raw = raw
+        discard self
+        return raw
+    }
+
+    /// Closes and reports what the kernel says (a delayed write error, close(2)).
+    public consuming func close() throws(SystemError) {
+        let raw = raw
+        discard self
+        if Glibc.close(raw) != 0 {
+            let errno = Errno.current
+            // The descriptor is gone all the same (close(2), "Dealing with error returns").
+            if errno != .interrupted { throw SystemError("close", "", errno) }
+        }
+    }
+
+    public borrowing func duplicate() throws(SystemError) -> Descriptor {
+        let raw = raw
+        return Descriptor(
+            owning: try checked("duplicate descriptor", "\(raw)") {
+                linux_fcntl(raw, F_DUPFD_CLOEXEC, 3)
+            })
+    }
+}
+
+/// Functions on a descriptor's number, which the caller keeps open.
+public enum FD {
+    public static func setCloseOnExec(_ fd: Int32, _ on: Bool) throws(SystemError) {
+        _ = try checked("fcntl", "descriptor \(fd)") {
+            linux_fcntl(fd, F_SETFD, on ? Int(FD_CLOEXEC) : 0)
+        }
+    }
+
+    public static func setNonBlocking(_ fd: Int32, _ on: Bool) throws(SystemError) {
+        let flags = try checked("fcntl", "descriptor \(fd)") { linux_fcntl(fd, F_GETFL, 0) }
+        let wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
+        _ = try checked("fcntl", "descriptor \(fd)") { linux_fcntl(fd, F_SETFL, Int(wanted)) }
+    }
+
+    /// One read(2). 0 is the end.
+    public static func read(_ fd: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+        try retrying("read", "descriptor \(fd)") { Glibc.read(fd, buffer.baseAddress, buffer.count) }
+    }
+
+    /// Everything up to the end, but no more than `limit` bytes.
+    /// - Throws: EFBIG when there is more.
+    public static func readAll(_ fd: Int32, limit: Int = 64 << 20) throws(SystemError) -> [UInt8] {
+        var output: [UInt8] = []
+        var chunk = 16 << 10
+        while true {
+            let start = output.count
+            output.append(contentsOf: repeatElement(0, count: chunk))
+            var result: Result<Int, SystemError> = .success(0)
+            output.withUnsafeMutableBytes { bytes in
+                let free = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+                do throws(SystemError) {
+                    result = .success(try read(fd, into: free))
+                } catch {
+                    result = .failure(error)
+                }
+            }
+            let count = try result.get()
+            output.removeLast(chunk - count)
+            if count == 0 { return output }
+            if output.count > limit { throw SystemError("read", "descriptor \(fd)", Errno(EFBIG)) }
+            chunk = min(chunk * 2, 1 << 20)
+        }
+    }
+
+    /// Writes the whole buffer.
+    public static func writeAll(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            done += try retrying("write", "descriptor \(fd)") {
+                Glibc.write(fd, bytes.baseAddress! + done, bytes.count - done)
+            }
+        }
+    }
+
+    public static func writeAll(_ fd: Int32, _ bytes: [UInt8]) throws(SystemError) {
+        var result: Result<Void, SystemError> = .success(())
+        bytes.withUnsafeBytes { buffer in
+            do throws(SystemError) { try writeAll(fd, buffer) } catch { result = .failure(error) }
+        }
+        try result.get()
+    }
+
+    public static func writeAll(_ fd: Int32, _ text: String) throws(SystemError) {
+        try writeAll(fd, Array(text.utf8))
+    }
+
+    public static func stat(_ fd: Int32) throws(SystemError) -> stat {
+        var status = Glibc.stat()
+        _ = try retrying("stat", "descriptor \(fd)") { fstat(fd, &status) }
+        return status
+    }
+
+    public static func sync(_ fd: Int32) throws(SystemError) {
+        _ = try retrying("fsync", "descriptor \(fd)") { fsync(fd) }
+    }
+
+    /// A pair of pipe ends, close-on-exec.
+    public static func pipe(nonBlocking: Bool = false) throws(SystemError) -> PipeEnds {
+        var ends: [Int32] = [0, 0]
+        _ = try retrying("pipe2") { pipe2(&ends, O_CLOEXEC | (nonBlocking ? O_NONBLOCK : 0)) }
+        return PipeEnds(reading: Descriptor(owning: ends[0]), writing: Descriptor(owning: ends[1]))
+    }
+}
+
+public struct PipeEnds: ~Copyable, Sendable {
+    public var reading: Descriptor
+    public var writing: Descriptor
+}
