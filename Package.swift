@@ -104,6 +104,7 @@ let package = Package(
         program("apus-init", ["LinuxSystem"], linking: staticExecutable),
 
         tests("JSONTextTests", ["JSONText"]),
+        tests("OCISpecTests", ["JSONText", "OCISpec"]),
     ],
     swiftLanguageModes: [.v6]
 )
