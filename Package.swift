@@ -105,6 +105,7 @@ let package = Package(
 
         tests("JSONTextTests", ["JSONText"]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
+        tests("CommandGrammarTests", ["CommandGrammar"]),
     ],
     swiftLanguageModes: [.v6]
 )
