@@ -106,6 +106,7 @@ let package = Package(
         tests("JSONTextTests", ["JSONText"]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
+        tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
     ],
     swiftLanguageModes: [.v6]
 )

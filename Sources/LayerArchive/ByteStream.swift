@@ -1,0 +1,167 @@
+public import LinuxSystem
+
+/// Bytes that come one after another: a file, a download, what an inflater puts out.
+///
+/// Sources are stacked: a download, verified, copied aside, inflated, hashed
+/// and applied is
+///
+///     let blob = VerifyingSource(download, expected: digest, size: size)
+///     let tar = HashingSource(DecompressingSource(TeeSource(blob, to: file)))
+///     try LayerApplier.apply(tar, to: root)
+///     try blob.finish()
+///     guard tar.digest == diffID else { … }
+public protocol ByteSource: AnyObject {
+    /// Puts up to `buffer.count` (at least one) bytes into the buffer.
+    /// - Returns: How many; 0 only at the end, and from then on always.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+}
+
+/// Where bytes go, one after another.
+public protocol ByteSink: AnyObject {
+    /// Takes all the bytes.
+    func write(_ bytes: UnsafeRawBufferPointer) throws
+}
+
+/// The size of the buffers between streams: large enough that calls cost
+/// nothing, small enough that what one stage writes the next finds in the cache.
+public let streamBufferSize = 256 << 10
+
+extension ByteSource {
+    /// Fills the buffer unless the end comes first.
+    public func readFully(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        var done = 0
+        while done < buffer.count {
+            let count = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    /// Everything up to the end.
+    /// - Throws: `limitExceeded` when there are more than `limit` bytes.
+    public func readAll(limit: Int) throws -> [UInt8] {
+        var output: [UInt8] = []
+        let chunk = StreamBuffer(min(streamBufferSize, max(limit, 1) + 1))
+        while true {
+            let count = try read(into: chunk.bytes)
+            if count == 0 { return output }
+            output.append(contentsOf: chunk.bytes[..<count])
+            if output.count > limit {
+                throw ArchiveError(.limitExceeded, "more than \(limit) bytes")
+            }
+        }
+    }
+
+    /// Sends everything up to the end to the sink.
+    /// - Returns: How many bytes that were.
+    @discardableResult
+    public func copy(to sink: any ByteSink) throws -> Int64 {
+        let chunk = StreamBuffer(streamBufferSize)
+        var total: Int64 = 0
+        while true {
+            let count = try read(into: chunk.bytes)
+            if count == 0 { return total }
+            try sink.write(UnsafeRawBufferPointer(rebasing: chunk.bytes[..<count]))
+            total += Int64(count)
+        }
+    }
+
+    /// Reads to the end, for the sake of what hashes or copies on the way.
+    /// - Returns: How many bytes that were.
+    @discardableResult
+    public func drain() throws -> Int64 {
+        let chunk = StreamBuffer(streamBufferSize)
+        var total: Int64 = 0
+        while true {
+            let count = try read(into: chunk.bytes)
+            if count == 0 { return total }
+            total += Int64(count)
+        }
+    }
+}
+
+extension ByteSink {
+    public func write(_ bytes: [UInt8]) throws {
+        try bytes.withUnsafeBytes { try write($0) }
+    }
+}
+
+/// A piece of memory that lives as long as its owner.
+final class StreamBuffer {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(_ size: Int) {
+        bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
+    }
+
+    deinit { bytes.deallocate() }
+}
+
+/// Reads a descriptor from where it stands.
+public final class DescriptorSource: ByteSource {
+    private let owned: Descriptor?
+    private let raw: Int32
+
+    /// Closes the descriptor when the source goes.
+    public init(owning descriptor: consuming Descriptor) {
+        raw = descriptor.raw
+        owned = consume descriptor
+    }
+
+    /// The caller keeps the descriptor open as long as the source lives.
+    public init(_ raw: Int32) {
+        self.raw = raw
+        owned = nil
+    }
+
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        try FD.read(raw, into: buffer)
+    }
+}
+
+/// Writes to a descriptor, without a buffer of its own.
+public final class DescriptorSink: ByteSink {
+    private let owned: Descriptor?
+    private let raw: Int32
+
+    /// Closes the descriptor when the sink goes.
+    public init(owning descriptor: consuming Descriptor) {
+        raw = descriptor.raw
+        owned = consume descriptor
+    }
+
+    /// The caller keeps the descriptor open as long as the sink lives.
+    public init(_ raw: Int32) {
+        self.raw = raw
+        owned = nil
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer) throws { try FD.writeAll(raw, bytes) }
+}
+
+/// Bytes in memory.
+public final class BytesSource: ByteSource {
+    private let bytes: [UInt8]
+    private var position = 0
+
+    public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    public func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let count = min(buffer.count, bytes.count - position)
+        if count > 0 {
+            bytes.withUnsafeBytes {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+            }
+            position += count
+        }
+        return count
+    }
+}
+
+/// Collects in memory.
+public final class BytesSink: ByteSink {
+    public private(set) var bytes: [UInt8] = []
+    public init() {}
+    public func write(_ bytes: UnsafeRawBufferPointer) { self.bytes.append(contentsOf: bytes) }
+}
