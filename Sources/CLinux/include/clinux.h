@@ -26,6 +26,8 @@
 #include <sys/xattr.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <spawn.h>
+#include <sys/inotify.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -104,6 +106,15 @@ extern ssize_t splice(int in, long *in_offset, int out, long *out_offset, size_t
 extern ssize_t copy_file_range(int in, long *in_offset, int out, long *out_offset, size_t length, unsigned int flags);
 extern int fallocate(int fd, int mode, long offset, long length);
 extern pid_t gettid(void);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+#ifndef POSIX_SPAWN_SETSID
+#define POSIX_SPAWN_SETSID 0x80
+#endif
+#ifndef SPLICE_F_NONBLOCK
+#define SPLICE_F_MOVE 1
+#define SPLICE_F_NONBLOCK 2
+#define SPLICE_F_MORE 4
+#endif
 
 static inline long linux_syscall(long number, long a, long b, long c, long d, long e, long f) {
     long result = syscall(number, a, b, c, d, e, f);
@@ -118,6 +129,60 @@ static inline int linux_ioctl(int fd, unsigned long request, void *argument) {
 static inline int linux_fcntl(int fd, int command, long argument) {
     int result = fcntl(fd, command, argument);
     return result < 0 ? -errno : result;
+}
+
+/* Swift hides fork(2): it is for programs of one thread, which the runtime floor's are. */
+static inline int linux_fork(void) {
+    int result = fork();
+    return result < 0 ? -errno : result;
+}
+
+/* The most descriptors that one message of ours carries (unix(7) allows 253). */
+#define LINUX_MAX_PASSED 32
+
+/* sendmsg(2) with descriptors (SCM_RIGHTS). */
+static inline long linux_send_descriptors(
+    int fd, const void *bytes, size_t count, const int *passed, unsigned passed_count, int flags) {
+    union { char bytes[CMSG_SPACE(sizeof(int) * LINUX_MAX_PASSED)]; struct cmsghdr align; } control;
+    struct iovec vector = {(void *)bytes, count};
+    struct msghdr message = {0};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    if (passed_count > LINUX_MAX_PASSED) return -EINVAL;
+    if (passed_count) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * passed_count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * passed_count);
+        for (unsigned i = 0; i < passed_count; i++) ((int *)CMSG_DATA(header))[i] = passed[i];
+    }
+    ssize_t result = sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+    return result < 0 ? -errno : result;
+}
+
+/* recvmsg(2) with descriptors, close-on-exec; `passed` has room for LINUX_MAX_PASSED.
+ * A message that was cut short is -EMSGSIZE; then `passed` still holds what came. */
+static inline long linux_receive_descriptors(
+    int fd, void *bytes, size_t count, int *passed, unsigned *passed_count, int flags) {
+    union { char bytes[CMSG_SPACE(sizeof(int) * LINUX_MAX_PASSED)]; struct cmsghdr align; } control;
+    struct iovec vector = {bytes, count};
+    struct msghdr message = {0};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    *passed_count = 0;
+    ssize_t result = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+    if (result < 0) return -errno;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
+        unsigned n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (unsigned i = 0; i < n && *passed_count < LINUX_MAX_PASSED; i++)
+            passed[(*passed_count)++] = ((int *)CMSG_DATA(h))[i];
+    }
+    return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : result;
 }
 
 static inline int linux_errno(void) { return errno; }
