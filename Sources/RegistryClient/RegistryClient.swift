@@ -1,1 +1,253 @@
-// RegistryClient
+internal import JSONText
+public import LayerArchive
+internal import LinuxSystem
+internal import OCISpec
+internal import Synchronization
+
+/// How to reach registries.
+public struct RegistryOptions: Sendable {
+    /// `--creds`; they go to whatever registry is asked.
+    public var credentials: Credentials?
+    /// `--authfile`
+    public var authFile: String?
+    /// `--cert-dir`
+    public var certificateDirectory: String?
+    /// `--tls-verify`; nil when it was not given: then loopback registries may speak plain HTTP.
+    public var verifyTLS: Bool?
+    /// How often a failed request is repeated before it is given up.
+    public var retries = 5
+    /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
+    public var firstPauseMilliseconds = 250
+    public var cancellation: Cancellation?
+
+    public init() {}
+}
+
+/// Speaks the distribution protocol (OCI Distribution Specification 1.1).
+/// Any number of threads use one client; each request in flight has a
+/// connection of its own, and connections are kept for the next request.
+public final class RegistryClient: Sendable {
+    public let options: RegistryOptions
+    private let authorizer: Authorizer
+    private let idle = Mutex<[HTTPSession]>([])
+    /// What a host was found to speak.
+    private let schemes = Mutex<[String: String]>([:])
+    private let tls = Mutex<[String: TLSSettings]>([:])
+
+    public init(_ options: RegistryOptions = RegistryOptions()) {
+        self.options = options
+        authorizer = Authorizer(explicit: options.credentials, files: AuthFile(explicit: options.authFile))
+    }
+
+    /// What a registry answered when asked for a manifest.
+    public struct Manifest: Sendable {
+        public var bytes: [UInt8]
+        /// From `Content-Type`, without parameters; empty when there was none.
+        public var mediaType: String
+    }
+
+    /// The largest manifest that is accepted: registries accept none larger
+    /// (OCI Distribution Specification, "Pushing Manifests").
+    public static let manifestLimit = 4 << 20
+
+    /// A manifest or an index by tag or digest. The caller verifies a digest.
+    public func manifest(_ repository: Repository, reference: String) throws(RegistryError) -> Manifest {
+        let accept = [
+            MediaType.ociManifest, MediaType.ociIndex, MediaType.dockerManifest, MediaType.dockerIndex,
+            MediaType.dockerSchema1Signed, MediaType.dockerSchema1,
+        ]
+        let headers = accept.map { "Accept: \($0)" }
+        var attempts = Attempts(options)
+        while true {
+            do throws(RegistryError) {
+                let session = try takeSession()
+                let exchange = try open(
+                    "/v2/\(repository.name)/manifests/\(HTTPURL.escape(reference))", of: repository, headers: headers,
+                    downgrade: false, session: session)
+                if let announced = exchange.header("content-length").flatMap({ Int($0) }), announced > Self.manifestLimit {
+                    throw RegistryError(
+                        .tooLarge, exchange.request.name,
+                        "the manifest has \(announced) bytes; more than \(Self.manifestLimit) are not accepted")
+                }
+                let bytes = try exchange.body(limit: Self.manifestLimit)
+                giveBack(session)
+                let type = (exchange.header("content-type") ?? "").prefix { $0 != ";" }
+                return Manifest(bytes: bytes, mediaType: String(type).trimmed)
+            } catch where error.isTransient {
+                try attempts.pause(after: error)
+            }
+        }
+    }
+
+    /// A blob, as a stream that goes on where it was when its connection breaks.
+    /// It is not verified: put a `VerifyingSource` around it.
+    /// - Parameter size: what its descriptor says; a registry that announces another size is refused.
+    public func blob(_ repository: Repository, digest: Digest, size: Int64) -> BlobSource {
+        BlobSource(self, repository, digest, size: size)
+    }
+
+    func takeSession() throws(RegistryError) -> HTTPSession {
+        if let session = idle.withLock({ $0.popLast() }) { return session }
+        return try HTTPSession()
+    }
+
+    /// Only after an answer was read to its end: a half-read one has closed its connection.
+    func giveBack(_ session: HTTPSession) {
+        idle.withLock { $0.append(session) }
+    }
+}
+
+extension RegistryClient {
+    /// Sends a GET and follows it to its 2xx answer: picks the scheme, answers a
+    /// challenge, follows redirections.
+    /// - Parameter downgrade: a redirection from https to http is followed,
+    ///   because the caller knows the digest of what comes.
+    func open(
+        _ path: String, of repository: Repository, headers: [String], downgrade: Bool, session: HTTPSession
+    ) throws(RegistryError) -> HTTPExchange {
+        let registry = repository.registry
+        let insecure = options.verifyTLS.map { !$0 } ?? registry.insecure
+        let mayUseHTTP = insecure || (options.verifyTLS == nil && registry.isLoopback)
+        var settings = try tlsSettings(registry)
+        settings.verify = !insecure
+
+        var schemes = mayUseHTTP ? ["https", "http"] : ["https"]
+        if let known = self.schemes.withLock({ $0[registry.apiHost] }) { schemes = [known] }
+        var headerOfTry = authorizer.header(for: repository)
+        var challenged = false
+        while true {
+            var request = HTTPRequest(url: try url(schemes[0], registry.apiHost, path))
+            request.tls = settings
+            request.cancellation = options.cancellation
+            request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
+            let exchange: HTTPExchange
+            do throws(RegistryError) {
+                exchange = try follow(
+                    HTTPExchange(request, session: session), headers: headers, downgrade: downgrade || insecure,
+                    session: session)
+            } catch {
+                if schemes.count > 1, error.failedHandshake || error.neverConnected || error.code == .malformed {
+                    schemes.removeFirst()
+                    continue
+                }
+                if error.code == .tls, !insecure {
+                    var error = error
+                    error.message += mayUseHTTP || error.failedHandshake
+                        ? "" : " (--tls-verify=false accepts it all the same)"
+                    if error.failedHandshake { error.message += " (if the registry speaks plain HTTP: --tls-verify=false)" }
+                    throw error
+                }
+                throw error
+            }
+            let used = schemes[0]
+            self.schemes.withLock { $0[registry.apiHost] = used }
+            if (200..<300).contains(exchange.status) { return exchange }
+            let body = (try? exchange.body(limit: 64 << 10)) ?? []
+            if exchange.status == 401, exchange.request.url.origin == request.url.origin {
+                if let refused = headerOfTry { authorizer.forget(repository, header: refused) }
+                // A remembered answer may have expired: then one more challenge is answered.
+                if !challenged {
+                    challenged = true
+                    headerOfTry = try authorizer.answer(exchange, for: repository, insecure: insecure) {
+                        request throws(RegistryError) in
+                        var request = request
+                        request.tls = settings
+                        request.cancellation = self.options.cancellation
+                        return try self.follow(
+                            HTTPExchange(request, session: session), headers: [], downgrade: insecure, session: session)
+                    }
+                    continue
+                }
+            }
+            throw failure(exchange, body)
+        }
+    }
+
+    /// Follows redirections, at most ten. Credentials stay with the origin that they are for.
+    private func follow(
+        _ first: HTTPExchange, headers: [String], downgrade: Bool, session: HTTPSession
+    ) throws(RegistryError) -> HTTPExchange {
+        var exchange = first
+        for _ in 0..<10 {
+            guard [301, 302, 303, 307, 308].contains(exchange.status) else { return exchange }
+            let old = exchange.request
+            guard let location = exchange.redirection, let url = HTTPURL(location) else {
+                throw RegistryError(
+                    .malformed, old.name, status: exchange.status,
+                    "redirected to \"\((exchange.redirection ?? exchange.header("location") ?? "").printable(limit: 100))\", "
+                        + "which is no http or https URL")
+            }
+            guard url.scheme == "https" || old.url.scheme == "http" || downgrade else {
+                throw RegistryError(
+                    .tls, old.name, status: exchange.status, "redirected from https to plain http: \(url.withoutQuery)")
+            }
+            _ = try? exchange.body(limit: 64 << 10)
+            var next = HTTPRequest(url: url)
+            next.tls = old.tls
+            next.cancellation = old.cancellation
+            if url.origin == old.url.origin {
+                next.headers = old.headers
+            } else {
+                next.headers = headers
+                next.tls.certificate = nil
+                next.tls.key = nil
+            }
+            exchange = try HTTPExchange(next, session: session)
+        }
+        throw RegistryError(.malformed, first.request.name, "more than ten redirections")
+    }
+
+    private func url(_ scheme: String, _ host: String, _ path: String) throws(RegistryError) -> HTTPURL {
+        guard let url = HTTPURL("\(scheme)://\(host)\(path)") else {
+            throw RegistryError(.configuration, "get \(scheme)://\(host)\(path)", "the registry's name is no host")
+        }
+        return url
+    }
+
+    private func tlsSettings(_ registry: Registry) throws(RegistryError) -> TLSSettings {
+        if let known = tls.withLock({ $0[registry.host] }) { return known }
+        let settings = try CertificateDirectory.settings(
+            registry: registry.host, explicit: options.certificateDirectory)
+        tls.withLock { $0[registry.host] = settings }
+        return settings
+    }
+
+    private func failure(_ exchange: HTTPExchange, _ body: [UInt8]) -> RegistryError {
+        let code: RegistryError.Code
+        var message = Self.reason(body)
+        switch exchange.status {
+        case 401: code = .unauthorized
+        case 403: code = .denied
+        case 404: code = .notFound
+        case 429: code = .tooManyRequests
+        case 400..<500: code = .refused
+        case 500..<600: code = .unavailable
+        default: code = .malformed
+        }
+        if message.isEmpty {
+            switch code {
+            case .unauthorized: message = "authentication required"
+            case .denied: message = "access denied"
+            case .notFound: message = "not found"
+            case .tooManyRequests: message = "too many requests"
+            case .unavailable: message = "the server failed"
+            default: break
+            }
+        }
+        var error = RegistryError(code, exchange.request.name, status: exchange.status, message)
+        error.retryAfter = exchange.header("retry-after").flatMap { Int($0) }
+        return error
+    }
+
+    /// The messages in an error body of the distribution protocol.
+    static func reason(_ body: [UInt8], separator: String = "") -> String {
+        guard let json = try? JSON(parsing: body) else { return "" }
+        var parts: [String] = []
+        for error in (json["errors"]?.array ?? []).prefix(3) {
+            let text = error["message"]?.string ?? error["code"]?.string ?? ""
+            if !text.isEmpty { parts.append(text) }
+        }
+        if parts.isEmpty, let details = json["details"]?.string { parts.append(details) }
+        return parts.isEmpty ? "" : separator + parts.joined(separator: "; ").printable(limit: 300)
+    }
+}

@@ -1,0 +1,98 @@
+internal import JSONText
+internal import LinuxSystem
+
+/// The files in which `login` leaves credentials (containers-auth.json(5),
+/// and Docker's config.json): read in order until one knows the registry.
+public struct AuthFile: Sendable {
+    /// Paths, first to last.
+    public var paths: [String]
+
+    /// - Parameter explicit: `--authfile`: it must exist, and no other is read.
+    public init(explicit: String? = nil, environment: (String) -> String? = AuthFile.environment) {
+        if let explicit = explicit ?? environment("REGISTRY_AUTH_FILE"), !explicit.isEmpty {
+            paths = [explicit]
+            isExplicit = true
+            return
+        }
+        isExplicit = false
+        let runtime = environment("XDG_RUNTIME_DIR") ?? "/run/user/\(getuid())"
+        paths = geteuid() == 0 ? ["/run/containers/0/auth.json"] : ["\(runtime)/containers/auth.json"]
+        if let home = environment("HOME"), !home.isEmpty {
+            paths.append("\(environment("XDG_CONFIG_HOME") ?? "\(home)/.config")/containers/auth.json")
+            paths.append("\(environment("DOCKER_CONFIG") ?? "\(home)/.docker")/config.json")
+        }
+    }
+
+    private let isExplicit: Bool
+
+    public static func environment(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+
+    /// The credentials for `registry/name`, those of the longest key that is a prefix of it.
+    public func credentials(registry: String, name: String) throws(RegistryError) -> Credentials? {
+        for path in paths {
+            let bytes: [UInt8]
+            do throws(SystemError) {
+                bytes = try File.read(path, limit: 4 << 20)
+            } catch where error.errno == .noEntry && !isExplicit {
+                continue
+            } catch where error.errno == .notDirectory && !isExplicit {
+                continue
+            } catch {
+                throw RegistryError(.configuration, "read the auth file \(path)", "\(error.errno)")
+            }
+            do throws(JSONError) {
+                let json = try JSON(parsing: bytes)
+                guard json.object != nil else { throw JSONError("expected an object, found \(json.kind)") }
+                if let found = try Self.find(registry: registry, name: name, in: json) { return found }
+            } catch {
+                throw RegistryError(.configuration, "read the auth file \(path)", error.description)
+            }
+        }
+        return nil
+    }
+
+    static func find(registry: String, name: String, in json: JSON) throws(JSONError) -> Credentials? {
+        guard let auths = json["auths"]?.object else { return nil }
+        var keys: [String] = []
+        var key = "\(registry)/\(name)"
+        while let slash = key.lastIndex(of: "/") {
+            keys.append(key)
+            key = String(key[..<slash])
+        }
+        keys.append(registry)
+        if registry == "docker.io" { keys += ["index.docker.io", "registry-1.docker.io"] }
+        for key in keys {
+            if let entry = auths[key], let found = try read(entry, key: key) { return found }
+        }
+        // Docker wrote URLs: `https://index.docker.io/v1/`.
+        for member in auths.members {
+            var host = Substring(member.name)
+            for scheme in ["https://", "http://"] where host.hasPrefix(scheme) {
+                host = host.dropFirst(scheme.count)
+            }
+            guard host.count < member.name.count || host.hasSuffix("/") else { continue }
+            let bare = String(host.prefix { $0 != "/" })
+            if bare == registry || (registry == "docker.io" && bare == "index.docker.io") {
+                if let found = try read(member.value, key: member.name) { return found }
+            }
+        }
+        return nil
+    }
+
+    private static func read(_ entry: JSON, key: String) throws(JSONError) -> Credentials? {
+        if let token = entry["identitytoken"]?.string, !token.isEmpty { return .identityToken(token) }
+        if let token = entry["registrytoken"]?.string, !token.isEmpty { return .registryToken(token) }
+        if let auth = entry["auth"]?.string, !auth.isEmpty {
+            guard let text = String(base64: auth), let found = Credentials(parsing: text),
+                text.contains(":")
+            else { throw JSONError(path: "auths.\(key).auth", "is no base64 of user:password") }
+            return found
+        }
+        if let user = entry["username"]?.string, !user.isEmpty {
+            return .password(user: user, password: entry["password"]?.string ?? "")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,27 @@
+internal import Synchronization
+
+/// The connections of one thread, kept open between requests.
+/// One exchange at a time uses a session; `SessionPool` sees to that.
+final class HTTPSession: @unchecked Sendable {
+    let curl: CurlLibrary
+    let multi: CurlLibrary.Handle
+
+    init() throws(RegistryError) {
+        curl = try CurlLibrary.shared()
+        guard let multi = curl.multiInit() else {
+            throw RegistryError(.configuration, "start libcurl", "curl_multi_init failed")
+        }
+        self.multi = multi
+    }
+
+    deinit { _ = curl.multiCleanup(multi) }
+}
+
+/// Tells work in other threads to stop: a transfer looks at it once a second
+/// at the latest.
+public final class Cancellation: Sendable {
+    private let flag = Mutex(false)
+    public init() {}
+    public func cancel() { flag.withLock { $0 = true } }
+    public var isCancelled: Bool { flag.withLock { $0 } }
+}
