@@ -53,7 +53,10 @@ final class Authorizer: Sendable {
     ) throws(RegistryError) -> String {
         let challenges = exchange.headers.filter { $0.name == "www-authenticate" }
             .flatMap { Challenge.parse($0.value) }
-        let credentials = try explicit ?? files.credentials(registry: repository.registry.host, name: repository.name)
+        var credentials = explicit
+        if credentials == nil {
+            credentials = try files.credentials(registry: repository.registry.host, name: repository.name)
+        }
         func remember(_ header: String, seconds: Int) -> String {
             let expires = Self.now + seconds
             answers.withLock { $0[Key(repository)] = Answer(header: header, expires: expires) }

@@ -187,7 +187,7 @@ extension HTTPExchange {
         set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
         // One transfer a connection: it can be paused without holding up another.
-        set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1.rawValue))
+        set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         set(CURLOPT_BUFFERSIZE, 256 << 10)
         set(CURLOPT_TCP_KEEPALIVE, 1)
@@ -234,7 +234,7 @@ extension HTTPExchange {
 
     private func configureTLS() {
         let tls = request.tls
-        set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2.rawValue))
+        set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
         set(CURLOPT_SSL_VERIFYPEER, tls.verify ? 1 : 0)
         set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2 : 0)
         if var authorities = tls.authorities {
