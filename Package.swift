@@ -104,6 +104,7 @@ let package = Package(
         program("apus-init", ["LinuxSystem"], linking: staticExecutable),
 
         tests("JSONTextTests", ["JSONText"]),
+        tests("RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),

@@ -1,0 +1,118 @@
+import LinuxSystem
+import Synchronization
+
+/// An HTTP server that answers as a test tells it to, badly too.
+final class ScriptedServer: Sendable {
+    struct Request: Sendable {
+        var method: String
+        var path: String
+        /// Names in lower case.
+        var headers: [String: String]
+        var body: String
+    }
+
+    struct Response: Sendable {
+        var status = 200
+        var headers: [String] = []
+        var body: [UInt8] = []
+        /// Sends only so many bytes of the body, then closes.
+        var cut: Int?
+
+        init(_ status: Int = 200, _ headers: [String] = [], _ body: String = "") {
+            self.status = status
+            self.headers = headers
+            self.body = Array(body.utf8)
+        }
+    }
+
+    let port: UInt16
+    var host: String { "127.0.0.1:\(port)" }
+    private let listener: Int32
+    private let handler: @Sendable (Request) -> Response
+    private let log = Mutex<[Request]>([])
+    var requests: [Request] { log.withLock { $0 } }
+
+    init(_ handler: @escaping @Sendable (Request) -> Response) throws {
+        self.handler = handler
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) { [listener] address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length) == 0 && listen(listener, 64) == 0
+                    && getsockname(listener, $0, &length) == 0
+            }
+        }
+        guard bound else { throw SystemError("bind", "127.0.0.1", .current) }
+        port = UInt16(bigEndian: address.sin_port)
+        Self.thread { [self] in
+            while true {
+                let connection = accept(listener, nil, nil)
+                if connection < 0 { return }
+                Self.thread { self.serve(connection) }
+            }
+        }
+    }
+
+    /// Ends the server; without it the accepting thread keeps it alive.
+    func stop() {
+        shutdown(listener, Int32(SHUT_RDWR))
+        close(listener)
+    }
+
+    private static func thread(_ body: @escaping @Sendable () -> Void) {
+        final class Box: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        var thread = pthread_t()
+        pthread_create(
+            &thread, nil,
+            { context in
+                Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
+                return nil
+            }, Unmanaged.passRetained(Box(body)).toOpaque())
+        pthread_detach(thread)
+    }
+
+    private func serve(_ connection: Int32) {
+        defer { close(connection) }
+        var head: [UInt8] = []
+        var byte: UInt8 = 0
+        while !head.ends(with: "\r\n\r\n") {
+            guard read(connection, &byte, 1) == 1 else { return }
+            // A TLS client hello: not our language.
+            if head.isEmpty, byte == 0x16 { return }
+            head.append(byte)
+        }
+        let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n").map(String.init)
+        let start = lines[0].split(separator: " ")
+        var request = Request(method: String(start[0]), path: String(start[1]), headers: [:], body: "")
+        for line in lines.dropFirst() {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let name = line[..<colon].lowercased()
+            let value = String(line[line.index(after: colon)...].drop { $0 == " " })
+            request.headers[name] = request.headers[name].map { $0 + "," + value } ?? value
+        }
+        if let length = request.headers["content-length"].flatMap({ Int($0) }) {
+            var body: [UInt8] = []
+            while body.count < length, read(connection, &byte, 1) == 1 { body.append(byte) }
+            request.body = String(decoding: body, as: UTF8.self)
+        }
+        log.withLock { $0.append(request) }
+        let response = handler(request)
+        var text = "HTTP/1.1 \(response.status) X\r\nConnection: close\r\n"
+        if !response.headers.contains(where: { $0.lowercased().hasPrefix("content-length") }) {
+            text += "Content-Length: \(response.body.count)\r\n"
+        }
+        text += response.headers.map { $0 + "\r\n" }.joined() + "\r\n"
+        try? FD.writeAll(connection, text)
+        try? FD.writeAll(connection, Array(response.body.prefix(response.cut ?? response.body.count)))
+    }
+}
+
+extension [UInt8] {
+    fileprivate func ends(with text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
+}
