@@ -108,6 +108,7 @@ let package = Package(
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
+        tests("GoTemplateTests", ["JSONText", "GoTemplate"]),
     ],
     swiftLanguageModes: [.v6]
 )
