@@ -109,6 +109,8 @@ let package = Package(
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
         tests("GoTemplateTests", ["JSONText", "GoTemplate"]),
+        tests("NetlinkTests", ["LinuxSystem"]),
+        tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),
     ],
     swiftLanguageModes: [.v6]
 )
