@@ -1,0 +1,53 @@
+internal import LinuxSystem
+
+extension Cgroup {
+    /// Removes the group and those below it, in every hierarchy. It must have no
+    /// processes, or only such as are dying: those are waited for, up to a limit.
+    /// Groups above stay, as runc leaves them; others may be using them.
+    /// - Throws: `.inUse` when processes remain.
+    public func delete(patience seconds: Double = 5) throws(CgroupError) {
+        var remaining = Array(paths.values)
+        var pause: UInt32 = 100
+        var waited = 0.0
+        while true {
+            var busy: [String] = []
+            for path in remaining {
+                do throws(SystemError) {
+                    try Self.remove(path, depth: 0)
+                } catch where error.errno == .busy {
+                    busy.append(path)
+                } catch {
+                    throw CgroupError(error, "remove cgroup \(path)")
+                }
+            }
+            if busy.isEmpty { return }
+            guard waited < seconds else { throw CgroupError(.inUse, "remove cgroup \(busy[0])", .busy) }
+            usleep(pause)
+            waited += Double(pause) / 1_000_000
+            pause = min(pause * 2, 50_000)
+            remaining = busy
+        }
+    }
+
+    private static func remove(_ path: String, depth: Int) throws(SystemError) {
+        do throws(SystemError) {
+            try File.removeDirectory(path)
+        } catch where error.errno == .noEntry || error.errno.rawValue == ENODEV {
+            return
+        } catch where error.errno == .busy && depth < depthLimit {
+            // Processes, or groups below: those first.
+            let directory: Descriptor
+            do throws(SystemError) {
+                directory = try File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            } catch where error.errno == .noEntry {
+                return
+            }
+            let children = try children(of: directory.raw)
+            if children.isEmpty { throw error }
+            for child in children { try remove("\(path)/\(child)", depth: depth + 1) }
+            do throws(SystemError) {
+                try File.removeDirectory(path)
+            } catch where error.errno == .noEntry {}
+        }
+    }
+}

@@ -1,0 +1,141 @@
+public import JSONText
+internal import LinuxSystem
+public import OCISpec
+
+/// The control group of a container: one directory in each hierarchy that is
+/// mounted, with the same path in all of them.
+///
+/// cgroup v1, the hybrid layout and v2 differ below this type only. A container's
+/// first process gets into its group like this, which the kernel does without
+/// the grace period, some milliseconds, that moving another process costs:
+///
+///     let cgroup = try Cgroup.create(path: "/apus/web", resources: resources)
+///     let entrance = try cgroup.openEntrance()
+///     // clone3 with CLONE_INTO_CGROUP and cgroup.joinTarget, if that is not nil.
+///     // In the child, before unshare(CLONE_NEWCGROUP):
+///     let errno = entrance.enter(alreadyInUnified: true)
+///
+/// Another process is added with `add(pid:)`.
+public final class Cgroup {
+    public enum Layout: String, Sendable {
+        /// Only v1.
+        case legacy
+        /// Controllers on v1, and a v2 hierarchy beside them.
+        case hybrid
+        /// Only v2.
+        case unified
+    }
+
+    public let layout: Layout
+    let directories: [CgroupDirectory]
+    /// Where the recorded hierarchies are, also when a directory is gone.
+    private let recorded: JSONObject
+
+    init(layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil) {
+        self.layout = layout
+        self.directories = directories
+        if let recorded {
+            self.recorded = recorded
+        } else {
+            var paths = JSONObject()
+            for directory in directories { paths[directory.key] = .string(directory.path) }
+            self.recorded = paths
+        }
+    }
+
+    /// Makes the group and sets its limits.
+    ///
+    /// - Parameters:
+    ///   - path: from the hierarchies' root when it starts with a slash; else below
+    ///     this process's own group (v1) or beside it (v2, where a group with
+    ///     processes has no groups below that limit anything). `..` stops at the root.
+    ///   - resources: the device list is always applied: what it does not allow is
+    ///     denied, but for the devices that every container has.
+    /// - Throws: `.inUse` when the group exists and has processes; and nothing is
+    ///   left of what was made.
+    public static func create(path: String, resources: LinuxResources?) throws(CgroupError) -> Cgroup {
+        let layout = try CgroupLayout.current()
+        var directories: [CgroupDirectory] = []
+        do throws(CgroupError) {
+            for mount in layout.mounts {
+                let place = try place(path, in: mount)
+                let directory = try CgroupDirectory.make(place, in: mount)
+                directories.append(directory)
+                if !directory.isNew, try !directory.pids().isEmpty {
+                    throw CgroupError(.inUse, "cgroup \(directory.path) has processes already")
+                }
+                if layout.kind == .unified {
+                    try UnifiedControllers.enable(place, in: mount, directory)
+                }
+            }
+            let cgroup = Cgroup(layout: layout.kind, directories: directories)
+            try cgroup.set(resources ?? LinuxResources(), creating: true)
+            return cgroup
+        } catch {
+            for directory in directories.reversed() where directory.isNew {
+                try? File.removeDirectory(directory.path)
+            }
+            throw error
+        }
+    }
+
+    private static func place(_ path: String, in mount: CgroupMount) throws(CgroupError) -> CgroupPath {
+        let clean = try CgroupPath(path)
+        guard !clean.isRoot else {
+            throw CgroupError(.invalid, "a container cannot have the root cgroup (path \"\(path)\")")
+        }
+        if path.hasPrefix("/") { return clean }
+        var own = try CgroupPath(mount.own)
+        // In a container the mount may begin at our own group, which then is the root here.
+        if !File.exists("\(mount.point)/\(own.relative)") { own = try CgroupPath("/") }
+        if mount.version == .v2 { own = try CgroupPath(own.absolute + "/..") }
+        return try CgroupPath(own.absolute + "/" + clean.relative)
+    }
+
+    /// Changes limits of a group in use. What is nil stays as it is; the device
+    /// list does when it is empty.
+    public func apply(_ resources: LinuxResources) throws(CgroupError) {
+        try set(resources, creating: false)
+    }
+
+    // MARK: - State
+
+    /// Each hierarchy's directory, by its controllers (`cpu,cpuacct`, `name=systemd`;
+    /// v2 is the empty name).
+    public var paths: [String: String] {
+        var paths: [String: String] = [:]
+        for (key, path) in recorded.members { paths[key] = path.string }
+        return paths
+    }
+
+    public var json: JSON { ["layout": .string(layout.rawValue), "paths": .object(recorded)] }
+
+    /// The group that `json` described. It may be gone meanwhile: then it has no
+    /// processes, and deleting it is no error.
+    public static func load(_ json: JSON) throws(CgroupError) -> Cgroup {
+        guard let layout = json["layout"]?.string.flatMap(Layout.init), let paths = json["paths"]?.object else {
+            throw CgroupError(.invalid, "the recorded cgroup is malformed")
+        }
+        var directories: [CgroupDirectory] = []
+        for (key, value) in paths.members {
+            guard let path = value.string, path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
+                throw CgroupError(.invalid, "the recorded cgroup is malformed")
+            }
+            let controllers = key.split(separator: ",").map(String.init)
+            if let found = try CgroupDirectory.find(path, controllers.isEmpty ? .v2 : .v1, controllers) {
+                directories.append(found)
+            }
+        }
+        return Cgroup(layout: layout, directories: directories, recorded: paths)
+    }
+
+    /// Whether any of the group's directories is there.
+    public var exists: Bool { directories.contains { File.exists($0.path) } }
+
+    var unified: CgroupDirectory? { directories.first { $0.version == .v2 } }
+
+    /// The directory in which a v1 controller works.
+    func legacy(_ controller: String) -> CgroupDirectory? {
+        directories.first { $0.version == .v1 && $0.controllers.contains(controller) }
+    }
+}
