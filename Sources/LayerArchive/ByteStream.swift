@@ -16,6 +16,12 @@ public protocol ByteSource: AnyObject {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
 }
 
+/// A source that can pass over bytes without reading them, as a file can.
+public protocol SkippingSource: ByteSource {
+    /// - Throws: `truncated` when there are not so many.
+    func skip(_ count: Int64) throws
+}
+
 /// Where bytes go, one after another.
 public protocol ByteSink: AnyObject {
     /// Takes all the bytes.

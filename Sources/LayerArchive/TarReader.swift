@@ -25,8 +25,8 @@ public final class TarReader {
     private var contentsLeft: Int64 = 0
     private var padding: Int64 = 0
     private var ended = false
-    /// The bytes of archive that were consumed.
-    private(set) var position: Int64 = 0
+    /// The bytes of archive that were consumed: after `next()`, where the entry's contents begin.
+    public private(set) var position: Int64 = 0
 
     public init(_ source: any ByteSource) { self.source = source }
 
@@ -263,6 +263,11 @@ public final class TarReader {
     private func skip(_ count: Int64) throws {
         var left = count
         while left > 0 {
+            if start == end, left > streamBufferSize, let seeking = source as? any SkippingSource {
+                try seeking.skip(left)
+                position += left
+                return
+            }
             if start == end { try fill(1) }
             let step = Int(min(left, Int64(end - start)))
             start += step
