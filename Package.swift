@@ -111,6 +111,7 @@ let package = Package(
         tests("GoTemplateTests", ["JSONText", "GoTemplate"]),
         tests("NetlinkTests", ["LinuxSystem"]),
         tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),
+        tests("EndToEndTests", ["LinuxSystem", "JSONText", "LayerArchive"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,180 @@
+import LinuxSystem
+import Testing
+
+/// One test's own corner of the machine: a store, a run directory, a scratch directory, names
+/// with a prefix of their own. What the test leaves running is removed when it ends, in the
+/// reverse order of its making; what should have gone with a container and has not is an issue.
+final class Host {
+    let scratch: String
+    let root: String
+    let runRoot: String
+    /// Begins the names of what the test makes.
+    let prefix: String
+    private var cleanups: [() -> Void] = []
+    private var busyboxName: String?
+    var globals: [String] = []
+
+    /// Directories of tests whose process was killed are recognised by their dead owner.
+    private static let base = "/tmp/apus-tests"
+
+    static func with(
+        _ name: String = #function, globals: [String] = [], checksLeaks: Bool = true, _ body: (Host) throws -> Void
+    ) throws {
+        let host = try Host(name, globals: globals)
+        defer { host.cleanUp() }
+        let before = Kernel.census()
+        try body(host)
+        guard checksLeaks else { return }
+        host.removeContainers()
+        let left = host.leftovers(since: before)
+        #expect(left.isEmpty, "left behind: \(left.joined(separator: "\n  "))")
+    }
+
+    private init(_ name: String, globals: [String]) throws {
+        Self.sweepDead()
+        let short = String(name.prefix { $0 != "(" }.prefix(24)).lowercased()
+        let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
+        prefix = "t\(getpid())-\(random)"
+        scratch = "\(Self.base)/\(getpid())/\(short)-\(random)"
+        root = "\(scratch)/root"
+        runRoot = "\(scratch)/run"
+        self.globals = globals
+        try File.makeDirectories("\(scratch)/home")
+    }
+
+    // MARK: Commands
+
+    /// The command under test with the store of this test.
+    var command: [String] {
+        if Programs.peer == "podman" {
+            return ["podman", "--root", root, "--runroot", runRoot, "--cgroup-manager", "cgroupfs"] + globals
+        }
+        return [Programs.apus, "--root", root, "--runroot", runRoot] + globals
+    }
+
+    var environment: [String] {
+        [
+            "PATH=\(Programs.searchPath)", "HOME=\(scratch)/home", "TERM=xterm", "LANG=C.UTF-8",
+            "REGISTRY_AUTH_FILE=\(scratch)/home/auth.json",
+            "CONTAINERS_REGISTRIES_CONF=\(scratch)/registries.conf",
+        ] + (Programs.peer == nil ? [] : ["CONTAINERS_CONF=/etc/containers/containers.conf"])
+    }
+
+    func apus(
+        _ arguments: String..., input: ProgramRun.Input = .nothing, timeout: Duration = .seconds(60)
+    ) throws -> Finished {
+        try ProgramRun.run(command + arguments, input: input, environment: environment, timeout: timeout)
+    }
+
+    func apus(
+        list arguments: [String], input: ProgramRun.Input = .nothing, timeout: Duration = .seconds(60)
+    ) throws -> Finished {
+        try ProgramRun.run(command + arguments, input: input, environment: environment, timeout: timeout)
+    }
+
+    /// Standard output of a command that must succeed.
+    @discardableResult
+    func ok(
+        _ arguments: String..., input: ProgramRun.Input = .nothing, timeout: Duration = .seconds(60)
+    ) throws -> String {
+        let finished = try apus(list: arguments, input: input, timeout: timeout)
+        guard finished.exit == 0 else { throw Unexpected("\(finished)") }
+        return finished.text
+    }
+
+    /// A command that goes on beside the test.
+    func start(_ arguments: String..., input: ProgramRun.Input = .nothing) throws -> ProgramRun {
+        try ProgramRun(command + arguments, input: input, environment: environment)
+    }
+
+    func terminal(_ arguments: String..., rows: UInt16 = 24, columns: UInt16 = 80) throws -> PseudoTerminal {
+        try PseudoTerminal(command + arguments, environment: environment, rows: rows, columns: columns)
+    }
+
+    // MARK: Things
+
+    func path(_ name: String) -> String { "\(scratch)/\(name)" }
+
+    @discardableResult
+    func write(_ text: String, to name: String) throws -> String {
+        let path = path(name)
+        if let slash = path.lastIndex(of: "/") { try File.makeDirectories(String(path[..<slash])) }
+        try File.replace(path, with: Array(text.utf8), durable: false)
+        return path
+    }
+
+    /// An image with busybox's programs, imported into this test's store on first use.
+    func busybox() throws -> String {
+        if let busyboxName { return busyboxName }
+        let name = "localhost/busybox:latest"
+        try ok("import", "--change", "CMD [\"/bin/sh\"]", "--change", "ENV PATH=/bin", try Fixtures.busyboxTar(), name)
+        busyboxName = name
+        return name
+    }
+
+    /// A detached container; its id.
+    func detached(_ arguments: String...) throws -> String {
+        let finished = try apus(list: ["run", "-d"] + arguments)
+        guard finished.exit == 0, let id = finished.lines.last else { throw Unexpected("\(finished)") }
+        return id
+    }
+
+    func later(_ cleanup: @escaping () -> Void) { cleanups.append(cleanup) }
+
+    /// Waits until a condition holds, asking it every few milliseconds.
+    func eventually(_ what: String, within timeout: Duration = .seconds(20), _ condition: () throws -> Bool) throws {
+        let deadline = ContinuousClock.now + timeout
+        while try !condition() {
+            guard ContinuousClock.now < deadline else { throw Unexpected("not within \(timeout): \(what)") }
+            usleep(20_000)
+        }
+    }
+
+    // MARK: The end
+
+    private func removeContainers() {
+        guard let list = try? apus("ps", "-aq", "--no-trunc"), list.exit == 0, !list.lines.isEmpty else { return }
+        _ = try? apus(list: ["rm", "-f", "-t", "0"] + list.lines)
+    }
+
+    private func cleanUp() {
+        for cleanup in cleanups.reversed() { cleanup() }
+        cleanups = []
+        removeContainers()
+        Self.destroy(scratch)
+    }
+
+    private func leftovers(since before: Kernel.Census) -> [String] {
+        var left: [String] = []
+        // A monitor and the kernel may need a moment after `rm` came back.
+        for _ in 0..<100 {
+            left = Kernel.mounts().filter { $0.hasPrefix(scratch) }.map { "mount \($0)" }
+            left += Kernel.processes(mentioning: scratch).map { "process \($0)" }
+            if Programs.peer == nil { left += Kernel.census().newer(than: before) }
+            if Programs.peer != nil { left.removeAll { $0.hasSuffix("/root/overlay") } }
+            if left.isEmpty { return [] }
+            usleep(20_000)
+        }
+        return left
+    }
+
+    /// Removes a test's directory whatever is mounted or running there.
+    private static func destroy(_ directory: String) {
+        for process in Kernel.processes(mentioning: directory) {
+            if let pid = Int32(process.prefix { $0 != " " }), pid != getpid() { kill(pid, SIGKILL) }
+        }
+        for _ in 0..<10 {
+            let mounts = Kernel.mounts().filter { $0.hasPrefix(directory + "/") }
+            if mounts.isEmpty { break }
+            for mount in mounts.reversed() { umount2(mount, Int32(MNT_DETACH)) }
+        }
+        try? File.removeTree(directory)
+    }
+
+    private static func sweepDead() {
+        for name in (try? File.names(in: base)) ?? [] {
+            guard let pid = pid_t(name), pid != getpid(), kill(pid, 0) != 0 else { continue }
+            destroy("\(base)/\(name)")
+        }
+    }
+}
