@@ -18,9 +18,9 @@ final class Host {
     private static let base = "/tmp/apus-tests"
 
     static func with(
-        _ name: String = #function, globals: [String] = [], checksLeaks: Bool = true, _ body: (Host) throws -> Void
+        globals: [String] = [], checksLeaks: Bool = true, _ body: (Host) throws -> Void
     ) throws {
-        let host = try Host(name, globals: globals)
+        let host = try Host(globals: globals)
         defer { host.cleanUp() }
         let before = Kernel.census()
         try body(host)
@@ -30,16 +30,18 @@ final class Host {
         #expect(left.isEmpty, "left behind: \(left.joined(separator: "\n  "))")
     }
 
-    private init(_ name: String, globals: [String]) throws {
+    private init(globals: [String]) throws {
         Self.sweepDead()
-        let short = String(name.prefix { $0 != "(" }.prefix(24)).lowercased()
+        // Short: podman refuses a run directory of more than 50 characters.
         let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-        prefix = "t\(getpid())-\(random)"
-        scratch = "\(Self.base)/\(getpid())/\(short)-\(random)"
+        prefix = "t\(random)"
+        scratch = "\(Self.base)/\(getpid())/\(random)"
         root = "\(scratch)/root"
         runRoot = "\(scratch)/run"
         self.globals = globals
         try File.makeDirectories("\(scratch)/home")
+        try write("{}\n", to: "home/auth.json")
+        try write("short-name-mode = \"permissive\"\n", to: "registries.conf")
     }
 
     // MARK: Commands
@@ -142,6 +144,7 @@ final class Host {
         cleanups = []
         removeContainers()
         Self.destroy(scratch)
+        rmdir("\(Self.base)/\(getpid())")
     }
 
     private func leftovers(since before: Kernel.Census) -> [String] {
