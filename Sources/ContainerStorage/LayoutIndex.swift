@@ -1,0 +1,58 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+/// `index.json`, by which other tools find the images in the store. It is
+/// written anew from the database after each change of images or names.
+enum LayoutIndex {
+    static let empty = ImageIndex(manifests: []).json.bytes()
+
+    static func document(_ connection: Connection) throws(StorageError) -> ImageIndex {
+        let manifests = try connection.rows(
+            """
+            SELECT media_type, digest, manifest.size, name, os, architecture, variant
+            FROM manifest JOIN image ON image.id = manifest.image LEFT JOIN name ON name.manifest = digest
+            ORDER BY name IS NULL, name, digest
+            """
+        ) { row in
+            var descriptor = ContentDescriptor(
+                mediaType: row.text(0), digest: row.text(1), size: row.integer(2),
+                platform: Platform(os: row.text(4), architecture: row.text(5), variant: row.optionalText(6)))
+            if let name = row.optionalText(3) { descriptor.annotations[ContentDescriptor.referenceName] = name }
+            return descriptor
+        }
+        return ImageIndex(manifests: manifests)
+    }
+}
+
+extension Store {
+    /// Part of each transaction that changes what the index tells.
+    static func markIndexStale(_ connection: Connection) throws(StorageError) {
+        try connection.execute(
+            "INSERT INTO setting VALUES('index_stale', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1")
+    }
+
+    /// Writes the index. Where that fails (a full disk) the change itself has
+    /// succeeded all the same: the index stays marked, and the next sweep or
+    /// change writes it.
+    func refreshIndex() { try? rewriteIndex() }
+
+    func rewriteIndex() throws(StorageError) {
+        let lock = try ObjectLock("index", in: directory.raw)
+        defer { lock.keep() }
+        // Read under the lock: the last to write has read the latest.
+        let (index, mark) = try database.read { connection throws(StorageError) in
+            (
+                try LayoutIndex.document(connection),
+                try connection.first("SELECT value FROM setting WHERE name = 'index_stale'") { $0.text(0) }
+            )
+        }
+        guard let mark else { return }
+        try storing("write", "index.json") { () throws(SystemError) in
+            try File.replace("index.json", at: directory.raw, with: index.json.bytes())
+        }
+        _ = try database.write { connection throws(StorageError) in
+            try connection.execute("DELETE FROM setting WHERE name = 'index_stale' AND value = ?", mark)
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import LayerArchive
+import LinuxSystem
+
+/// Layers are unpacked each for itself, and united by a mount.
+struct OverlaySnapshotter: Snapshotter {
+    let root: String
+    /// The root's descriptor, which the store keeps open.
+    let directory: Int32
+
+    var name: SnapshotterName { .overlay }
+
+    /// The kernel unites at most 500 directories (OVL_MAX_STACK), the empty one among them.
+    static let longestChain = 480
+
+    func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 {
+        try File.makeDirectory("diff", at: partial.raw, exactly: 0o755)
+        let diff = try File.open("diff", at: partial.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        return try LayerApplier.apply(tar, to: diff, options: LayerApplier.Options(whiteouts: .overlay)).bytes
+    }
+
+    func prepare(_ chain: [Digest]) throws(StorageError) {
+        guard chain.count <= Self.longestChain else {
+            throw StorageError(
+                .unsupported, "use the image's layers", "",
+                "\(chain.count) layers, more than the \(Self.longestChain) that overlay can unite")
+        }
+    }
+
+    /// The directories for a chain, the topmost first.
+    ///
+    /// A layer that occurs twice (the empty one often does) may stand in a
+    /// union only once, and its topmost place decides: whatever it holds or
+    /// hides lower down, it holds and hides there again.
+    private func lowers(_ chain: [Digest]) -> [String] {
+        var seen: Set<Digest> = []
+        var result: [String] = []
+        for diffID in chain.reversed() where seen.insert(diffID).inserted {
+            result.append("\(root)/\(layerPath(diffID))/diff")
+        }
+        return result
+    }
+
+    private var empty: String { root + "/overlay/empty" }
+
+    func mount(_ id: String, _ chain: [Digest], volatile: Bool) throws(StorageError) -> String {
+        let snapshot = snapshotPath(id)
+        let merged = "\(root)/\(snapshot)/merged"
+        if OverlayMount.isMounted(merged) { return merged }
+        do throws(SystemError) {
+            try makeDirectories(snapshot, volatile: volatile)
+            let lower = lowers(chain)
+            try OverlayMount(
+                lower: lower.isEmpty ? [empty] : lower, upper: "\(root)/\(snapshot)/upper",
+                work: "\(root)/\(snapshot)/work", volatile: volatile
+            ).attach(to: merged)
+        } catch {
+            throw StorageError("mount the file system of", id, error)
+        }
+        return merged
+    }
+
+    private func makeDirectories(_ snapshot: String, volatile: Bool) throws(SystemError) {
+        // The upper's root is the container's root directory: its mode shows.
+        let wanted: [(String, mode_t)] = [("", 0o711), ("/upper", 0o755), ("/work", 0o700), ("/merged", 0o755)]
+        for (name, mode) in wanted {
+            do throws(SystemError) {
+                try File.makeDirectory(snapshot + name, at: directory, exactly: mode)
+            } catch where error.errno == .exists {}
+        }
+        // The kernel's note that an earlier volatile mount was not synced, with
+        // which it refuses the next. Within a boot nothing is lost; a snapshot
+        // that outlived its boot has lost what it said it could lose.
+        if volatile { try? File.removeTree(snapshot + "/work/work/incompat", at: directory) }
+    }
+
+    func unmount(_ id: String) throws(StorageError) {
+        try storing("unmount the file system of", id) { () throws(SystemError) in
+            try OverlayMount.unmount("\(root)/\(snapshotPath(id))/merged")
+        }
+    }
+
+    func view(_ chain: [Digest]) throws(StorageError) -> Descriptor {
+        if chain.isEmpty {
+            return try storing("look into", "the image's layers") { () throws(SystemError) in
+                try File.open(empty, O_RDONLY | O_DIRECTORY)
+            }
+        }
+        // A union without an upper needs two directories.
+        let union = OverlayMount(lower: lowers(chain) + [empty])
+        return try storing("look into", "the image's layers") { () throws(SystemError) in
+            try union.detached()
+        }
+    }
+
+    func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] { [] }
+}

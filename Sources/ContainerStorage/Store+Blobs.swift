@@ -1,0 +1,97 @@
+public import LayerArchive
+public import LinuxSystem
+
+extension Store {
+    /// Whether a blob is here. Rely on it only under a lease.
+    public func hasBlob(_ digest: Digest) -> Bool { File.exists(digest.blobPath, at: directory.raw) }
+
+    /// - Returns: the size in bytes; nil when the blob is not here.
+    public func blobSize(_ digest: Digest) -> Int64? {
+        guard let status = try? File.status(digest.blobPath, at: directory.raw) else { return nil }
+        return Int64(status.st_size)
+    }
+
+    /// Opens a blob to read. Its digest was verified when it came in.
+    public func openBlob(_ digest: Digest) throws(StorageError) -> Descriptor {
+        try storing("read blob", "\(digest)") { () throws(SystemError) in
+            try File.open(digest.blobPath, at: directory.raw)
+        }
+    }
+
+    /// The whole of a small blob: a manifest, a config. Verified.
+    /// - Parameter limit: in bytes.
+    public func readBlob(_ digest: Digest, limit: Int = documentLimit) throws(StorageError) -> [UInt8] {
+        let file = try openBlob(digest)
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try FD.readAll(file.raw, limit: limit)
+        } catch where error.errno.rawValue == EFBIG {
+            throw StorageError(.invalid, "read blob", "\(digest)", "it has more than \(limit) bytes")
+        } catch {
+            throw StorageError("read blob", "\(digest)", error)
+        }
+        var hasher = DigestHasher(digest.algorithm)
+        bytes.withUnsafeBytes { hasher.update($0) }
+        let actual = hasher.finalize()
+        guard actual == digest else {
+            throw StorageError(.damaged, "read blob", "\(digest)", "its content has the digest \(actual)")
+        }
+        return bytes
+    }
+
+    /// What a manifest, an index or a config may have at most, in bytes.
+    public static var documentLimit: Int { 8 << 20 }
+
+    /// Adds a small blob.
+    /// - Returns: its digest.
+    @discardableResult
+    public func writeBlob(_ bytes: [UInt8]) throws(StorageError) -> Digest {
+        let digest = Digest.sha256(of: bytes)
+        try ingestBlob(digest: digest, size: Int64(bytes.count), from: BytesSource(bytes))
+        return digest
+    }
+
+    /// Adds a blob, unless it is here. Others see it whole or not at all; it
+    /// stays when an image that uses it is put (`putImage`) under the same lease.
+    /// - Parameter source: asked for only when the blob is not here.
+    /// - Throws: `mismatch` unless the bytes have that digest and size;
+    ///   `source` when reading them fails.
+    public func ingestBlob(
+        digest: Digest, size: Int64?, from source: @autoclosure () throws -> any ByteSource
+    ) throws(StorageError) {
+        let operation = "add blob"
+        let lease = try lease()
+        defer { lease.end() }
+        let lock = try ObjectLock("blob-\(digest.fileName)", in: directory.raw)
+        defer { lock.keep() }
+        if let known = blobSize(digest) {
+            if let size, size != known {
+                throw StorageError(
+                    .mismatch, operation, "\(digest)", "it has \(known) bytes, not the announced \(size)")
+            }
+            return
+        }
+        let partial = lease.newPartial()
+        do {
+            let file = try createPartial(partial)
+            try VerifyingSource(try source(), expected: digest, size: size).copy(to: DescriptorSink(file.raw))
+            try publishBlob(partial, digest)
+        } catch {
+            try? File.unlink(partial, at: directory.raw)
+            throw StorageError(operation, "\(digest)", any: error)
+        }
+    }
+
+    func createPartial(_ partial: String) throws(SystemError) -> Descriptor {
+        try File.open(partial, at: directory.raw, O_RDWR | O_CREAT | O_EXCL, mode: 0o644)
+    }
+
+    func publishBlob(_ partial: String, _ digest: Digest) throws(SystemError) {
+        do throws(SystemError) {
+            try File.rename(partial, to: digest.blobPath, at: directory.raw)
+        } catch where error.errno == .noEntry && digest.algorithm != .sha256 {
+            try? File.makeDirectory("blobs/\(digest.algorithm.rawValue)", at: directory.raw, mode: 0o711)
+            try File.rename(partial, to: digest.blobPath, at: directory.raw)
+        }
+    }
+}

@@ -1,0 +1,202 @@
+public import LayerArchive
+import LinuxSystem
+import OCISpec
+
+extension Store {
+    /// Records an image whose blobs and layers are here, and gives it names
+    /// (which other images lose). It is durable on return.
+    /// - Parameters:
+    ///   - bytes: the manifest, which is kept as it is.
+    ///   - mediaType: as its source gave it; nil for what it says itself.
+    ///   - names: full names with a tag.
+    ///   - repoDigests: a repository, `@` and a digest each.
+    /// - Throws: `invalid` for a manifest or config that breaks the rules,
+    ///   `notFound` when a blob or layer is missing.
+    @discardableResult
+    public func putImage(
+        manifest bytes: [UInt8], mediaType: String? = nil, names: [String] = [], repoDigests: [String] = []
+    ) throws(StorageError) -> ImageRecord {
+        guard bytes.count <= Self.documentLimit else {
+            throw StorageError(
+                .invalid, "add image", names.first ?? "", "its manifest has more than \(Self.documentLimit) bytes")
+        }
+        let lease = try lease()
+        defer { lease.end() }
+        let digest = try writeBlob(bytes)
+        let image = try NewImage(manifest: bytes, digest: digest, mediaType: mediaType, in: self)
+        try snapshotter.prepare(image.diffIDs)
+        let sizes = try image.diffIDs.map { diffID throws(StorageError) in
+            try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw).size
+        }
+        try syncFileSystem()
+        let record = try database.write(durable: true) { connection throws(StorageError) in
+            try insert(image, sizes, names, repoDigests, connection)
+            return try Self.image(image.id, connection)!
+        }
+        lease.settle()
+        refreshIndex()
+        return record
+    }
+
+    private func insert(
+        _ image: NewImage, _ sizes: [Int64], _ names: [String], _ repoDigests: [String], _ connection: Connection
+    ) throws(StorageError) {
+        var total: Int64 = 0
+        for (diffID, size) in zip(image.diffIDs, sizes) {
+            total += size
+            try connection.execute(
+                "INSERT INTO layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", driver, diffID, size)
+        }
+        let config = image.config
+        try connection.execute(
+            """
+            INSERT INTO image VALUES(?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT(id) DO UPDATE SET manifest = excluded.manifest
+            """, image.id, image.digest, config.created, config.os, config.architecture, config.variant, total,
+            Now.unixNanoseconds)
+        for (position, diffID) in image.diffIDs.enumerated() {
+            try connection.execute(
+                "INSERT INTO image_layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", image.id, position, diffID)
+        }
+        try connection.execute(
+            "INSERT INTO manifest VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING", image.digest, image.id,
+            image.mediaType, image.size)
+        for blob in Set([image.digest, image.id] + image.layers) {
+            try connection.execute(
+                "INSERT INTO manifest_blob VALUES(?, ?) ON CONFLICT DO NOTHING", image.digest, blob)
+        }
+        for name in names { try Self.name(image.id, image.digest, name, connection) }
+        for value in repoDigests {
+            try connection.execute("INSERT INTO repo_digest VALUES(?, ?) ON CONFLICT DO NOTHING", image.id, value)
+        }
+        try Self.markIndexStale(connection)
+    }
+
+    private static func name(
+        _ image: Digest, _ manifest: Digest, _ name: String, _ connection: Connection
+    ) throws(StorageError) {
+        try connection.execute(
+            """
+            INSERT INTO name VALUES(?, ?, ?)
+            ON CONFLICT(name) DO UPDATE SET image = excluded.image, manifest = excluded.manifest
+            """, name, image, manifest)
+    }
+
+    /// Gives an image one more name, which another image loses if it has it.
+    /// - Throws: `notFound` when there is no such image.
+    public func tag(_ id: Digest, _ name: String) throws(StorageError) {
+        try database.write(durable: true) { connection throws(StorageError) in
+            guard let image = try Self.image(id, connection) else {
+                throw StorageError(.notFound, "tag image", "\(id)", "there is no such image")
+            }
+            try Self.name(id, image.manifestDigest, name, connection)
+            try Self.markIndexStale(connection)
+        }
+        refreshIndex()
+    }
+
+    /// Takes a name away. The image stays.
+    /// - Throws: `notFound` when no image has it.
+    public func untag(_ name: String) throws(StorageError) {
+        try database.write(durable: true) { connection throws(StorageError) in
+            guard try connection.execute("DELETE FROM name WHERE name = ?", name) > 0 else {
+                throw StorageError(.notFound, "untag image", name, "no image has this name")
+            }
+            try Self.markIndexStale(connection)
+        }
+        refreshIndex()
+    }
+
+    /// Removes an image with all its names, and the blobs and layers that
+    /// nothing else needs.
+    /// - Parameters:
+    ///   - keepingSnapshots: remove it though containers were made from it;
+    ///     they keep their layers.
+    ///   - user: looks, in the same transaction, for one who needs the image;
+    ///     its answer names him.
+    /// - Throws: `inUse` when there is one, or a snapshot; `notFound`.
+    @discardableResult
+    public func removeImage(
+        _ id: Digest, keepingSnapshots: Bool = false,
+        unlessUsed user: (Connection) throws(StorageError) -> String? = { _ throws(StorageError) in nil }
+    ) throws(StorageError) -> Reclaimed {
+        try database.write(durable: true) { connection throws(StorageError) in
+            if let user = try user(connection) {
+                throw StorageError(.inUse, "remove image", "\(id)", "it is used by \(user)")
+            }
+            if !keepingSnapshots,
+                let snapshot = try connection.first("SELECT id FROM snapshot WHERE image = ?", id, read: { $0.text(0) })
+            {
+                throw StorageError(.inUse, "remove image", "\(id)", "it is used by container \(snapshot)")
+            }
+            // Names refer to manifests without a cascade of their own.
+            try connection.execute("DELETE FROM name WHERE image = ?", id)
+            guard try connection.execute("DELETE FROM image WHERE id = ?", id) > 0 else {
+                throw StorageError(.notFound, "remove image", "\(id)", "there is no such image")
+            }
+            try Self.markIndexStale(connection)
+        }
+        let reclaimed = try collectGarbage()
+        // After the space is free: on a full disk the index has to wait for it.
+        refreshIndex()
+        return reclaimed
+    }
+}
+
+/// A manifest that was read, and found to be that of an image which is here whole.
+private struct NewImage {
+    var id: Digest
+    var digest: Digest
+    var mediaType: String
+    var size: Int64
+    var config: ImageConfig
+    var layers: [Digest]
+    var diffIDs: [Digest]
+
+    init(manifest bytes: [UInt8], digest: Digest, mediaType: String?, in store: Store) throws(StorageError) {
+        let operation = "add image"
+        let object = "\(digest)"
+        let manifest: ImageManifest = try Store.parse(bytes, "manifest", object)
+        self.digest = digest
+        size = Int64(bytes.count)
+        self.mediaType =
+            mediaType ?? manifest.mediaType
+            ?? (manifest.config.mediaType == MediaType.dockerConfig ? MediaType.dockerManifest : MediaType.ociManifest)
+
+        func check(_ descriptor: ContentDescriptor) throws(StorageError) -> Digest {
+            let digest: Digest
+            do throws(ArchiveError) {
+                digest = try Digest(parsing: descriptor.digest)
+            } catch {
+                throw StorageError(.invalid, operation, object, "\(error)")
+            }
+            guard let size = store.blobSize(digest) else {
+                throw StorageError(.notFound, operation, object, "its blob \(digest) is not here")
+            }
+            guard size == descriptor.size else {
+                throw StorageError(
+                    .mismatch, operation, object,
+                    "its blob \(digest) has \(size) bytes, not the announced \(descriptor.size)")
+            }
+            return digest
+        }
+        id = try check(manifest.config)
+        config = try store.document(id, "config")
+        layers = try manifest.layers.map(check)
+        diffIDs = try config.rootfs.diffIDs.map { text throws(StorageError) in
+            do throws(ArchiveError) {
+                return try Digest(parsing: text)
+            } catch {
+                throw StorageError(.invalid, operation, object, "\(error)")
+            }
+        }
+        guard diffIDs.count == layers.count else {
+            throw StorageError(
+                .invalid, operation, object,
+                "its manifest has \(layers.count) layers, its config \(diffIDs.count)")
+        }
+        for diffID in diffIDs where !store.hasLayer(diffID) {
+            throw StorageError(.notFound, operation, object, "its layer \(diffID) is not here")
+        }
+    }
+}

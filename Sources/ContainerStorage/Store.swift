@@ -1,0 +1,163 @@
+import JSONText
+import LinuxSystem
+import Synchronization
+
+/// Images, their layers, and the file systems of containers, in one directory
+/// that any number of processes use at once.
+///
+/// Small facts are in the database and change in transactions. Large things
+/// are files: made in `ingest/`, published by a rename when they are whole,
+/// unmade by a rename into `trash/`. A process that is killed leaves only what
+/// `sweep()` recognises.
+///
+/// A pull, seen from here:
+///
+///     let lease = try store.lease()                       // nothing of mine is garbage for now
+///     try store.ingestBlob(config…)
+///     try store.ingestLayer(blob: …, diffID: …, from: download)   // in any order, in parallel
+///     try store.putImage(manifest: bytes, names: ["docker.io/library/nginx:latest"])
+///     lease.end()
+public final class Store: Sendable {
+    /// Absolute, without symbolic links.
+    public let root: String
+    /// For what ends with the boot.
+    public let runRoot: String
+    /// The rooms above keep their tables here too (`Database.migrate`).
+    public let database: Database
+    /// How new containers get their file system: `overlay` or `vfs`.
+    public let driver: String
+
+    let directory: Descriptor
+    let activeLease = Mutex(WeakLease())
+
+    struct WeakLease: Sendable { weak var lease: SharedLease? }
+
+    /// Opens the store in a directory, and makes it when there is none.
+    /// - Parameter driver: `overlay` or `vfs`; nil for the one the store was made with.
+    /// - Throws: `notAStore` when the directory holds something else.
+    public static func open(root: String, runRoot: String, driver: String? = nil) throws(StorageError) -> Store {
+        guard driver == nil || SnapshotterName(rawValue: driver!) != nil else {
+            throw StorageError(.unsupported, "open the store", root, "there is no storage driver \(driver!)")
+        }
+        if let store = try openExisting(root, runRoot, driver) { return store }
+        try make(root)
+        guard let store = try openExisting(root, runRoot, driver) else {
+            throw StorageError(.notAStore, "open the store", root, "it was removed while it was made")
+        }
+        return store
+    }
+
+    private init(
+        root: String, runRoot: String, directory: consuming Descriptor, database: Database, driver: String
+    ) {
+        self.root = root
+        self.runRoot = runRoot
+        self.directory = directory
+        self.database = database
+        self.driver = driver
+    }
+
+    /// - Returns: nil when there is no store, an unfinished one, or one of an older version.
+    private static func openExisting(
+        _ path: String, _ runRoot: String, _ driver: String?
+    ) throws(StorageError) -> Store? {
+        guard let directory = try openDirectory(path) else { return nil }
+        let root = try absolutePath(directory, path)
+        // SQLite's bound for a path is 512, with the names of its own at the end.
+        guard root.utf8.count <= 480 else {
+            throw StorageError(.unsupported, "open the store", path, "its path has more than 480 bytes")
+        }
+        guard File.exists(StoreLayout.database, at: directory.raw) else { return nil }
+        let database = try Database(path: root + "/" + StoreLayout.database)
+        guard try database.version(ofRoom: StorageSchema.room) >= StorageSchema.steps.count else { return nil }
+        try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
+        let made = try database.read { connection throws(StorageError) in
+            try connection.first("SELECT value FROM setting WHERE name = 'driver'") { $0.text(0) }
+        }
+        guard let made else { return nil }
+        return Store(
+            root: root, runRoot: runRoot, directory: directory, database: database, driver: driver ?? made)
+    }
+
+    private static func openDirectory(_ path: String) throws(StorageError) -> Descriptor? {
+        do throws(SystemError) {
+            return try File.open(path, O_RDONLY | O_DIRECTORY)
+        } catch where error.errno == .noEntry {
+            return nil
+        } catch where error.errno == .notDirectory {
+            throw StorageError(.notAStore, "open the store", path, "it is not a directory")
+        } catch {
+            throw StorageError("open the store", path, error)
+        }
+    }
+
+    private static func absolutePath(
+        _ directory: borrowing Descriptor, _ path: String
+    ) throws(StorageError) -> String {
+        let raw = directory.raw
+        return try storing("open the store", path) { () throws(SystemError) in
+            try File.readLink("/proc/self/fd/\(raw)")
+        }
+    }
+
+    private static func make(_ path: String) throws(StorageError) {
+        let operation = "make the store"
+        try storing(operation, path) { () throws(SystemError) in try File.makeDirectories(path, mode: 0o700) }
+        let directory = try storing(operation, path) { () throws(SystemError) in
+            try File.open(path, O_RDONLY | O_DIRECTORY)
+        }
+        let at = directory.raw
+        if !File.exists(StoreLayout.database, at: at) {
+            let names = try storing(operation, path) { () throws(SystemError) in
+                try File.names(inDirectory: at)
+            }
+            if let objection = StoreLayout.objection(to: names) {
+                throw StorageError(.notAStore, operation, path, objection)
+            }
+        }
+        let lock = try storing(operation, path) { () throws(SystemError) in
+            try makeDirectory("locks", at)
+            return try FileLock("locks/store", at: at)
+        }
+        try storing(operation, path) { () throws(SystemError) in
+            for name in StoreLayout.directories { try makeDirectory(name, at) }
+            let layout: JSON = ["imageLayoutVersion": "1.0.0"]
+            try File.replace("oci-layout", at: at, with: layout.bytes(), durable: false)
+            if !File.exists("index.json", at: at) {
+                try File.replace("index.json", at: at, with: LayoutIndex.empty, durable: false)
+            }
+        }
+        let root = try absolutePath(directory, path)
+        let database = try Database(path: root + "/" + StoreLayout.database)
+        try database.prepareFile()
+        try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
+        let choice = DriverChoice.probe(root)
+        try database.write(durable: true) { connection throws(StorageError) in
+            let insert = "INSERT INTO setting VALUES(?, ?) ON CONFLICT(name) DO NOTHING"
+            try connection.execute(insert, "driver_reason", choice.reason)
+            // Last, because it is what `openExisting` looks for.
+            try connection.execute(insert, "driver", choice.driver.rawValue)
+        }
+        _ = consume lock
+    }
+
+    private static func makeDirectory(_ name: String, _ at: Int32) throws(SystemError) {
+        do throws(SystemError) {
+            try File.makeDirectory(name, at: at, exactly: 0o711)
+        } catch where error.errno == .exists {}
+    }
+
+    /// Why the store was made with its driver.
+    public func driverReason() throws(StorageError) -> String {
+        try database.read { connection throws(StorageError) in
+            try connection.first("SELECT value FROM setting WHERE name = 'driver_reason'") { $0.text(0) } ?? ""
+        }
+    }
+
+    /// Writes out what is still only in memory of the store's file system.
+    func syncFileSystem() throws(StorageError) {
+        _ = try storing("write out", root) { () throws(SystemError) in
+            try checked("syncfs", root) { linux_syscall(Int(SYS_syncfs), Int(directory.raw), 0, 0, 0, 0, 0) }
+        }
+    }
+}
