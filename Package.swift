@@ -105,6 +105,9 @@ let package = Package(
 
         tests("JSONTextTests", ["JSONText"]),
         tests("RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
+        tests(
+            "ContainerStorageTests",
+            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage"]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
