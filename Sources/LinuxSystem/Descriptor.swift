@@ -120,7 +120,7 @@ public enum FD {
     }
 }
 
-public struct PipeEnds: ~Copyable, Sendable {
+@frozen public struct PipeEnds: ~Copyable, Sendable {
     public var reading: Descriptor
     public var writing: Descriptor
 }

@@ -12,7 +12,7 @@ public enum UnixSocket {
         }
     }
 
-    public struct Pair: ~Copyable, Sendable {
+    @frozen public struct Pair: ~Copyable, Sendable {
         public var first: Descriptor
         public var second: Descriptor
     }

@@ -1,1 +1,3 @@
-print("apus-monitor")
+import ContainerMonitor
+
+Monitor.main()

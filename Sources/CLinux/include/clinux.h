@@ -1,11 +1,13 @@
 /* What Swift cannot import: variadic calls and macros. Static inline wrappers
  * only, one call each, returning the kernel's value or -errno. */
 #pragma once
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -106,6 +108,7 @@ extern ssize_t splice(int in, long *in_offset, int out, long *out_offset, size_t
 extern ssize_t copy_file_range(int in, long *in_offset, int out, long *out_offset, size_t length, unsigned int flags);
 extern int fallocate(int fd, int mode, long offset, long length);
 extern pid_t gettid(void);
+extern int malloc_trim(size_t pad);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 #ifndef POSIX_SPAWN_SETSID
 #define POSIX_SPAWN_SETSID 0x80

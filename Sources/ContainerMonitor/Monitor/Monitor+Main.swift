@@ -1,0 +1,43 @@
+import LinuxSystem
+
+extension Monitor {
+    /// The monitor's program. Descriptor 3 is the control socket.
+    ///
+    /// It leaves its starter behind: a session and a parent of its own, no
+    /// descriptor but the control socket, no working directory, no signal of
+    /// the terminal's or of a dead peer's.
+    public static func main() -> Never {
+        // The starter waits for this process at once, and later for none.
+        switch linux_fork() {
+        case 0: break
+        case let result: _exit(result > 0 ? 0 : 125)
+        }
+        setsid()
+        chdir("/")
+        umask(0o022)
+        SignalMask.reset()
+        SignalMask.ignore([SIGHUP, SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM, SIGUSR1, SIGUSR2])
+        DescriptorTable.closeAll(except: [0, 1, 2, 3])
+        try? FD.setCloseOnExec(3, true)
+        // Orphans of the runtime, the container's process among them, become ours.
+        _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0, 0)
+        let oomScore = (try? File.readText("/proc/self/oom_score_adj")) ?? "0"
+        // Refused without CAP_SYS_RESOURCE; then we are as likely a victim as our starter.
+        try? File.write("-1000", to: "/proc/self/oom_score_adj")
+
+        let control = Descriptor(owning: dup(3))
+        close(3)
+        try? FD.setCloseOnExec(control.raw, true)
+        let raw = control.raw
+        do throws(MonitorError) {
+            let monitor = try Monitor(control: control, oomScore: oomScore)
+            monitor.startRun(restarting: false)
+            do throws(SystemError) { try monitor.run() } catch { throw MonitorError(error) }
+            try? File.unlink(monitor.request.attachSocket)
+            _exit(0)
+        } catch {
+            try? ControlMessage.failed(error).send(to: raw)
+            _exit(1)
+        }
+    }
+}

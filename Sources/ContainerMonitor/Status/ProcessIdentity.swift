@@ -1,0 +1,57 @@
+public import JSONText
+import LinuxSystem
+
+/// A process that no other can be taken for: process ids are used again, but
+/// not with the same start time in the same boot.
+public struct ProcessIdentity: JSONDocument, Equatable {
+    public var pid: Int32
+    /// In clock ticks since the boot (proc_pid_stat(5), field 22).
+    public var startTime: UInt64
+    /// /proc/sys/kernel/random/boot_id.
+    public var bootID: String
+
+    public init(pid: Int32, startTime: UInt64, bootID: String) {
+        self.pid = pid
+        self.startTime = startTime
+        self.bootID = bootID
+    }
+
+    /// The process that has this id now, or nil when there is none but a zombie.
+    public init?(of pid: Int32) {
+        guard let stat = Self.stat(of: pid), stat.state != UInt8(ascii: "Z"), stat.state != UInt8(ascii: "X"),
+            let bootID = Self.currentBootID
+        else { return nil }
+        self.init(pid: pid, startTime: stat.startTime, bootID: bootID)
+    }
+
+    public init(json: JSON) throws(JSONError) {
+        var reader = try ObjectReader(json)
+        pid = try reader.required("pid")
+        startTime = try reader.required("startTime")
+        bootID = try reader.required("bootID")
+    }
+
+    public var json: JSON {
+        ["pid": .integer(Int64(pid)), "startTime": startTime.json, "bootID": .string(bootID)]
+    }
+
+    /// Whether it still runs. A zombie does not.
+    public var isAlive: Bool { ProcessIdentity(of: pid) == self }
+
+    static var currentBootID: String? {
+        guard let bytes = try? File.read("/proc/sys/kernel/random/boot_id", limit: 64) else { return nil }
+        return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
+    }
+
+    private static func stat(of pid: Int32) -> (state: UInt8, startTime: UInt64)? {
+        guard let bytes = try? File.read("/proc/\(pid)/stat", limit: 4096),
+            // The second field is the command's name in parentheses, and may hold any byte.
+            let end = bytes.lastIndex(of: UInt8(ascii: ")"))
+        else { return nil }
+        let fields = bytes[(end + 1)...].split(separator: 0x20)
+        guard fields.count > 19, let state = fields[0].first,
+            let startTime = UInt64(String(decoding: fields[19], as: UTF8.self))
+        else { return nil }
+        return (state, startTime)
+    }
+}
