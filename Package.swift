@@ -115,6 +115,7 @@ let package = Package(
         tests("NetlinkTests", ["LinuxSystem"]),
         tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),
         tests("EndToEndTests", ["LinuxSystem", "JSONText", "LayerArchive"]),
+        tests("ContainerMonitorTests", ["ContainerMonitor", "LinuxSystem", "JSONText"]),
     ],
     swiftLanguageModes: [.v6]
 )

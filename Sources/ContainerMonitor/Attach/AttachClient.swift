@@ -82,9 +82,7 @@ public final class AttachClient {
             let localTerminal = isContainerTerminal
                 ? [local.input, local.output].first { Terminal.isTerminal($0) } : nil
             let rawTerminal = input != nil && localTerminal == local.input ? local.input : nil
-            // From here on the pump's alone: at the local input's end it is closed.
-            let input = self.input
-            self.input = nil
+            let inputNumber = input?.raw
             var outputs: [(from: Int32, to: Int32)] = []
             if let stdout { outputs.append((stdout.raw, local.output)) }
             if let stderr { outputs.append((stderr.raw, local.error)) }
@@ -92,8 +90,8 @@ public final class AttachClient {
                 options.signalProxy ? StreamRelay.proxied
                 : rawTerminal != nil ? [SIGHUP, SIGINT, SIGQUIT, SIGTERM] : []
             let session = try RelaySession(
-                input: input.map { (local.input, $0.raw) }, outputs: outputs,
-                owned: [stdout, stderr].compactMap { $0 }, inputOwned: [input].compactMap { $0 },
+                input: inputNumber.map { (local.input, $0) }, outputs: outputs,
+                owned: [stdout, stderr].compactMap { $0 }, inputOwned: giveInput(),
                 rawTerminal: rawTerminal, sizeTerminal: localTerminal, detachKeys: options.detachKeys,
                 signals: signals)
             defer { session.restore() }
@@ -120,6 +118,12 @@ public final class AttachClient {
             }
             return try session.run(peer: connection.socket.raw)
         }
+    }
+
+    /// The pump's alone from then on: it closes it at the local input's end.
+    private func giveInput() -> [SharedDescriptor] {
+        defer { input = nil }
+        return [input].compactMap { $0 }
     }
 
     /// Tells the monitor that the caller has cleaned up after the container.

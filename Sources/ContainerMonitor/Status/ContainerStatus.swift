@@ -29,18 +29,23 @@ public struct ContainerStatus: Sendable, Equatable {
 
     /// - Returns: nil when the container was never started.
     public static func read(statusPath: String, exitPath: String) throws(MonitorError) -> ContainerStatus? {
-        // A monitor writes status.json first, then exit.json: read the other
-        // way around, so that an exit is never missed by both.
-        let exit = try ExitRecord.read(exitPath)
         guard let record: StatusRecord = try readDocument(statusPath) else {
-            guard var exit else { return nil }
+            guard var exit = try ExitRecord.read(exitPath) else { return nil }
             if exit.exitCode == nil {
                 exit.exitCode = unknownExitCode
                 exit.reason = "the host went down while it ran"
             }
             return ContainerStatus(exited: exit)
         }
-        return ContainerStatus(record)
+        let status = ContainerStatus(record)
+        if status.phase == .exited, record.phase != .exited,
+            // It may have ended properly after the record was read; now that the
+            // monitor is gone, the record is the last.
+            let last: StatusRecord = try readDocument(statusPath), last != record
+        {
+            return ContainerStatus(last)
+        }
+        return status
     }
 
     init(exited exit: ExitRecord) {

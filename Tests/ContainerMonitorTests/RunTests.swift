@@ -1,0 +1,47 @@
+import LinuxSystem
+import Testing
+
+@testable import ContainerMonitor
+
+@Suite struct RunTests {
+    @Test func recordsTheExitCodeThoughNobodyWaits() throws {
+        let box = try Sandbox(["/bin/sh", "-c", "echo out; echo err >&2; exit 7"])
+        try box.start()
+        let status = try #require(try box.waitForExit())
+        #expect(status.exit.exitCode == 7)
+        #expect(try ExitRecord.read(box.request.exitPath)?.exitCode == 7)
+        let log = try box.log()
+        #expect(log.contains(#"{"log":"out\n","stream":"stdout","time":""#))
+        #expect(log.contains(#"{"log":"err\n","stream":"stderr","time":""#))
+        #expect(!File.exists(box.request.attachSocket))
+    }
+
+    @Test func aSignalIs128AndItsNumber() throws {
+        let box = try Sandbox(["/bin/sleep", "100"])
+        try box.start()
+        let process = try #require(try box.status()?.process)
+        kill(process.pid, SIGKILL)
+        let status = try #require(try box.waitForExit())
+        #expect(status.exit.exitCode == 137)
+        #expect(status.exit.signal == SIGKILL)
+    }
+
+    @Test func attachedBeforeTheStartNothingIsLost() throws {
+        let box = try Sandbox(["/bin/sh", "-c", "echo first; cat; echo last >&2; exit 3"])
+        box.request.openStdin = true
+        box.request.stdinOnce = true
+        try box.launch()
+        let pipes = try LocalPipes()
+        try pipes.type("through\n")
+        var options = AttachClient.Options()
+        options.local = pipes.local
+        options.isForeground = true
+        let client = try AttachClient.connect(box.request.attachSocket, options)
+        try box.monitor?.start()
+        pipes.endInput()
+        #expect(try client.run() == .exited(3))
+        let results = try pipes.results()
+        #expect(results.output == "first\nthrough\n")
+        #expect(results.error == "last\n")
+    }
+}
