@@ -37,9 +37,16 @@ public final class TarReader {
     /// - Throws: `malformed`, `truncated`, `limitExceeded`, `unsupported`, and what the source throws.
     public func next() throws -> TarEntry? {
         if ended { return nil }
-        try skip(contentsLeft + padding)
+        try skip(contentsLeft)
         contentsLeft = 0
+        // Some writers (umoci 0.4) end right after the last entry's contents.
+        do {
+            try skip(padding)
+        } catch let error as ArchiveError where error.code == .truncated {
+            ended = true
+        }
         padding = 0
+        if ended { return nil }
 
         var extended = PaxRecords()
         var longName: [UInt8]?
