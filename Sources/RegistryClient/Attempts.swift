@@ -26,7 +26,7 @@ struct Attempts {
         var pause = min(10_000, options.firstPauseMilliseconds << min(failures - 1, 16))
         if let seconds = error.retryAfter { pause = max(pause, min(max(seconds, 0), 30) * 1000) }
         while pause > 0 {
-            if options.cancellation?.isCancelled == true {
+            if options.stop?.isRaised == true {
                 throw RegistryError(.cancelled, error.request, "cancelled")
             }
             let slice = min(pause, 500)

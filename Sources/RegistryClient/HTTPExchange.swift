@@ -110,7 +110,7 @@ final class HTTPExchange {
 
     /// Lets libcurl work: whatever is ready, or up to a second of waiting.
     private func drive() throws(RegistryError) {
-        if request.cancellation?.isCancelled == true {
+        if request.stop?.isRaised == true {
             throw RegistryError(.cancelled, request.name, "cancelled")
         }
         var running: Int32 = 0

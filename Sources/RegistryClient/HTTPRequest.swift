@@ -1,3 +1,5 @@
+internal import LinuxSystem
+
 /// One GET or POST.
 struct HTTPRequest {
     var url: HTTPURL
@@ -6,8 +8,8 @@ struct HTTPRequest {
     /// POSTed when there is one.
     var form: [UInt8]?
     var tls = TLSSettings()
-    /// Given up while cancelled.
-    var cancellation: Cancellation?
+    /// Given up when raised.
+    var stop: StopFlag?
 
     /// As errors name it. The query may carry a signature: it stays out.
     var name: String { "\(form == nil ? "get" : "post") \(url.withoutQuery)" }

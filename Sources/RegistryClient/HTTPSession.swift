@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// The connections of one thread, kept open between requests.
 /// One exchange at a time uses a session; `SessionPool` sees to that.
 final class HTTPSession: @unchecked Sendable {
@@ -15,13 +13,4 @@ final class HTTPSession: @unchecked Sendable {
     }
 
     deinit { _ = curl.multiCleanup(multi) }
-}
-
-/// Tells work in other threads to stop: a transfer looks at it once a second
-/// at the latest.
-public final class Cancellation: Sendable {
-    private let flag = Mutex(false)
-    public init() {}
-    public func cancel() { flag.withLock { $0 = true } }
-    public var isCancelled: Bool { flag.withLock { $0 } }
 }

@@ -1,6 +1,6 @@
 internal import JSONText
 public import LayerArchive
-internal import LinuxSystem
+public import LinuxSystem
 internal import OCISpec
 internal import Synchronization
 
@@ -18,7 +18,7 @@ public struct RegistryOptions: Sendable {
     public var retries = 5
     /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
     public var firstPauseMilliseconds = 250
-    public var cancellation: Cancellation?
+    public var stop: StopFlag?
 
     public init() {}
 }
@@ -118,7 +118,7 @@ extension RegistryClient {
         while true {
             var request = HTTPRequest(url: try url(schemes[0], registry.apiHost, path))
             request.tls = settings
-            request.cancellation = options.cancellation
+            request.stop = options.stop
             request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
             let exchange: HTTPExchange
             do throws(RegistryError) {
@@ -152,7 +152,7 @@ extension RegistryClient {
                         request throws(RegistryError) in
                         var request = request
                         request.tls = settings
-                        request.cancellation = self.options.cancellation
+                        request.stop = self.options.stop
                         return try self.follow(
                             HTTPExchange(request, session: session), headers: [], downgrade: insecure, session: session)
                     }
@@ -184,7 +184,7 @@ extension RegistryClient {
             _ = try? exchange.body(limit: 64 << 10)
             var next = HTTPRequest(url: url)
             next.tls = old.tls
-            next.cancellation = old.cancellation
+            next.stop = old.stop
             if url.origin == old.url.origin {
                 next.headers = old.headers
             } else {

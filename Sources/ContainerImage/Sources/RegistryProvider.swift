@@ -1,0 +1,60 @@
+internal import LayerArchive
+internal import OCISpec
+internal import RegistryClient
+internal import Synchronization
+
+/// A registry's image, from the first of its mirrors that has it.
+final class RegistryProvider: ImageProvider {
+    let name: String
+    private let reference: ImageReference
+    private let client: RegistryClient
+    private let endpoints: [RegistriesConfig.Endpoint]
+    private let progress: any TransferProgress
+    /// Which endpoint answered: the blobs come from there.
+    private let chosen = Mutex<Repository?>(nil)
+
+    init(
+        _ reference: ImageReference, config: RegistriesConfig, client: RegistryClient,
+        progress: any TransferProgress
+    ) throws(ImageError) {
+        self.reference = reference
+        self.client = client
+        self.progress = progress
+        name = reference.canonical
+        endpoints = try config.endpoints(for: reference)
+    }
+
+    func top() throws(ImageError) -> TopDocument {
+        var failure: RegistryError?
+        for endpoint in endpoints {
+            do throws(RegistryError) {
+                let manifest = try client.manifest(
+                    endpoint.repository, reference: reference.digest?.description ?? reference.tag ?? "latest")
+                chosen.withLock { $0 = endpoint.repository }
+                return TopDocument(
+                    bytes: manifest.bytes, mediaType: manifest.mediaType, digest: reference.digest)
+            } catch {
+                failure = error
+                if error.code == .cancelled { break }
+                if endpoint.isMirror { progress.warning("mirror \(endpoint.repository) failed: \(error)") }
+            }
+        }
+        throw ImageError("pull \(name)", failure!)
+    }
+
+    func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8] {
+        do throws(RegistryError) {
+            return try client.manifest(repository, reference: digest.description).bytes
+        } catch {
+            throw ImageError("pull \(name)", error)
+        }
+    }
+
+    func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource {
+        client.blob(repository, digest: digest, size: descriptor.size)
+    }
+
+    private var repository: Repository {
+        chosen.withLock { $0 } ?? endpoints[endpoints.count - 1].repository
+    }
+}

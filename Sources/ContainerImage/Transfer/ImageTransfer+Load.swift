@@ -1,0 +1,176 @@
+public import ContainerStorage
+internal import JSONText
+internal import LayerArchive
+public import LinuxSystem
+internal import OCISpec
+
+extension ImageTransfer {
+    /// Brings all images of an archive into the store: a docker archive or an
+    /// OCI one, plain or compressed, from a file or a stream.
+    /// - Parameters:
+    ///   - descriptor: open for reading.
+    ///   - name: as messages name the archive.
+    /// - Returns: the images, in the archive's order.
+    public func load(_ descriptor: consuming Descriptor, name: String) throws(ImageError) -> [ImageRecord] {
+        let files = try ArchiveFiles(SharedFile(descriptor, path: name), scratch: scratch)
+        if try files.open("manifest.json") != nil {
+            let archive = try DockerArchive(files)
+            guard !archive.entries.isEmpty else {
+                throw ImageError(.malformed, "load \(name)", "the archive has no image")
+            }
+            var records: [ImageRecord] = []
+            for entry in archive.entries { records.append(try load(entry, of: archive)) }
+            return records
+        }
+        if try files.open("index.json") != nil { return try loadLayout(files) }
+        throw ImageError(
+            .malformed, "load \(name)",
+            "it is no image archive: it has neither a manifest.json nor an index.json (a root file system's tar "
+                + "is for import)")
+    }
+
+    /// Brings all images of an OCI layout in a directory into the store.
+    public func loadLayout(directory: String) throws(ImageError) -> [ImageRecord] {
+        try loadLayout(try DirectoryFiles(directory))
+    }
+
+    private func loadLayout(_ files: some FileSet) throws(ImageError) -> [ImageRecord] {
+        let index = try LayoutProvider.index(files)
+        guard !index.manifests.isEmpty else {
+            throw ImageError(.malformed, "load \(files.name)", "the layout has no image")
+        }
+        // One image under several names is one image.
+        var order: [String] = []
+        var names: [String: [String]] = [:]
+        var first: [String: ContentDescriptor] = [:]
+        for descriptor in index.manifests {
+            if first[descriptor.digest] == nil {
+                first[descriptor.digest] = descriptor
+                order.append(descriptor.digest)
+            }
+            if let name = LayoutProvider.referenceName(descriptor) { names[descriptor.digest, default: []].append(name) }
+        }
+        var records: [ImageRecord] = []
+        for digest in order {
+            let label = names[digest]?.first ?? String(digest.prefix(19))
+            records.append(
+                try fetch(
+                    LayoutProvider(files, first[digest]!, name: "\(files.name):\(label)"),
+                    names: try Self.localNames(names[digest] ?? [])))
+        }
+        return records
+    }
+
+    /// Brings one image of a docker archive into the store. Such an archive
+    /// has no manifest: one is made for what is then in the store.
+    func load(_ entry: DockerArchive.Entry, of archive: DockerArchive) throws(ImageError) -> ImageRecord {
+        let files = archive.files
+        let label = "\(files.name):\(entry.repoTags.first ?? String(entry.config.prefix(40)))"
+        let operation = "load \(label)"
+        guard let configBytes = try files.read(entry.config, limit: DocumentLimit.config) else {
+            throw ImageError(.malformed, operation, "the config \(entry.config) is missing")
+        }
+        let configDigest = Digest.sha256(of: configBytes)
+        // The config's name is its digest, in the archives of all current programs.
+        let hex = entry.config.split(separator: "/").last.map { $0.hasSuffix(".json") ? $0.dropLast(5) : $0 } ?? ""
+        if let named = try? Digest(.sha256, hex: String(hex)), named != configDigest {
+            throw ImageError(.corrupt, operation, "the config \(entry.config) has the digest \(configDigest)")
+        }
+        let config = try ResolvedImage.readConfig(configBytes, name: label)
+        guard config.rootfs.diffIDs.count == entry.layers.count else {
+            throw ImageError(
+                .malformed, operation,
+                "manifest.json has \(entry.layers.count) layers and the config \(config.rootfs.diffIDs.count) diff_ids")
+        }
+        guard entry.layers.count <= ResolvedImage.maximumLayers else {
+            throw ImageError(
+                .limit, operation,
+                "it has \(entry.layers.count) layers; more than \(ResolvedImage.maximumLayers) are not accepted")
+        }
+        try ResolvedImage.check(
+            config.platform, against: (options.platform ?? .host).normalized, isGiven: options.platform != nil,
+            name: label)
+        var plans: [LayerPlan] = []
+        for (path, text) in zip(entry.layers, config.rootfs.diffIDs) {
+            let diffID = try Digest(text: text, in: label)
+            let size = try files.open(path)?.size
+            plans.append(
+                LayerPlan(label: diffID, diffID: diffID, blob: nil, size: size) { () throws(ImageError) in
+                    guard let file = try files.open(path) else {
+                        throw ImageError(.malformed, operation, "the layer \(path) is missing")
+                    }
+                    return file
+                })
+        }
+        let names = try Self.localNames(entry.repoTags.map { tag throws(ImageError) in
+            // Docker writes its short names; they were Docker Hub's.
+            try ImageReference(parsing: tag).tagged.canonical
+        })
+        let lease = try storing(label) { () throws(StorageError) in try store.lease() }
+        defer { lease.end() }
+        let layers = try ingest(plans, name: label, stop: StopFlag())
+        return try record(configBytes, layers: layers, names: names, of: label)
+    }
+
+    /// Records an image that has a config and layers in the store, and no
+    /// manifest yet. The caller holds a lease.
+    func record(
+        _ configBytes: [UInt8], layers: [LayerInfo], names: [ImageReference], of name: String
+    ) throws(ImageError) -> ImageRecord {
+        let config = try storing(name) { () throws(StorageError) in try store.writeBlob(configBytes) }
+        let manifest = ImageManifest(
+            config: ContentDescriptor(
+                mediaType: MediaType.ociConfig, digest: "\(config)", size: Int64(configBytes.count)),
+            layers: layers.map { layer in
+                ContentDescriptor(
+                    mediaType: layer.compression.layerType, digest: "\(layer.blob)", size: layer.blobSize)
+            })
+        let bytes = manifest.json.bytes()
+        let digest = Digest.sha256(of: bytes)
+        return try put(bytes, mediaType: MediaType.ociManifest, digest: digest, topDigest: digest, names: names, of: name)
+    }
+
+    /// Records an image all of whose parts are in the store.
+    func put(
+        _ manifest: [UInt8], mediaType: String, digest: Digest, topDigest: Digest, names: [ImageReference],
+        of name: String
+    ) throws(ImageError) -> ImageRecord {
+        var tags: [String] = []
+        var repoDigests: Set<String> = []
+        for reference in names {
+            for digest in [digest, topDigest] { repoDigests.insert("\(reference.repository)@\(digest)") }
+            // A name with a digest names just that content; a tag beside it says nothing.
+            guard reference.digest == nil, let tag = reference.tag else { continue }
+            tags.append("\(reference.repository):\(tag)")
+        }
+        return try storing(name) { [tags, repoDigests] () throws(StorageError) in
+            try store.putImage(
+                manifest: manifest, mediaType: mediaType, names: tags, repoDigests: repoDigests.sorted())
+        }
+    }
+
+    /// Where copies of streams go: the store's own file system has, or lacks,
+    /// the room for the image anyway.
+    var scratch: String { "\(store.root)/ingest" }
+
+    func openArchive(_ path: String) throws(ImageError) -> ArchiveFiles {
+        let file: SharedFile
+        do throws(SystemError) {
+            file = SharedFile(try File.open(path), path: path)
+        } catch {
+            throw ImageError(error.errno == .noEntry ? .notFound : .file, "open \(path)", "\(error.errno)")
+        }
+        return try ArchiveFiles(file, scratch: scratch)
+    }
+}
+
+extension Compression {
+    /// The media type of a layer that is compressed so.
+    var layerType: String {
+        switch self {
+        case .none: MediaType.ociLayer
+        case .gzip: MediaType.ociLayerGzip
+        case .zstd: MediaType.ociLayerZstd
+        }
+    }
+}

@@ -1,0 +1,98 @@
+public import ContainerStorage
+internal import LayerArchive
+internal import LinuxSystem
+internal import OCISpec
+internal import RegistryClient
+
+extension ImageTransfer {
+    /// Brings one image into the store.
+    /// - Returns: the image as the store now has it.
+    public func pull(_ source: ImageSource) throws(ImageError) -> ImageRecord {
+        switch source {
+        case .registry(let text):
+            return try pull(named: try ImageName(parsing: text))
+        case .layout(let path, let reference):
+            let files = try DirectoryFiles(path)
+            let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
+            return try fetch(
+                LayoutProvider(files, descriptor, name: "\(source)"), names: Self.localNames([reference].compactMap { $0 }))
+        case .layoutArchive(let path, let reference):
+            let files = try openArchive(path)
+            let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
+            let name = reference ?? LayoutProvider.referenceName(descriptor)
+            return try fetch(
+                LayoutProvider(files, descriptor, name: "\(source)"), names: Self.localNames([name].compactMap { $0 }))
+        case .dockerArchive(let path, let reference):
+            let archive = try DockerArchive(try openArchive(path))
+            return try load(archive.choose(reference), of: archive)
+        case .directory(let path):
+            return try fetch(try DirectoryProvider(path: path), names: [])
+        }
+    }
+
+    private func pull(named name: ImageName) throws(ImageError) -> ImageRecord {
+        let config = try RegistriesConfig.load(explicit: options.registriesConfig)
+        let candidates = try config.candidates(for: name)
+        var failures: [ImageError] = []
+        for reference in candidates {
+            progress.resolving(reference.canonical)
+            do throws(ImageError) {
+                let stop = StopFlag()
+                let client = RegistryClient(try options.registryOptions(stop: stop))
+                let provider = try RegistryProvider(reference, config: config, client: client, progress: progress)
+                return try fetch(provider, names: [reference], stop: stop)
+            } catch {
+                // What is found and faulty is not looked for elsewhere.
+                guard [.notFound, .unauthorized, .registry, .blocked].contains(error.code) else { throw error }
+                failures.append(error)
+            }
+        }
+        if failures.count == 1 { throw failures[0] }
+        throw ImageError(
+            failures.allSatisfy { $0.code == .notFound } ? .notFound : failures[0].code,
+            "pull \(name.path)", "none of its registries has it: " + failures.map(\.description).joined(separator: "; "))
+    }
+
+    /// Reads an image's documents, brings its layers, and records it.
+    func fetch(
+        _ provider: some ImageProvider, names: [ImageReference], stop: StopFlag = StopFlag()
+    ) throws(ImageError) -> ImageRecord {
+        let image = try ResolvedImage(
+            provider, platform: (options.platform ?? .host).normalized, isPlatformGiven: options.platform != nil)
+        let host = Platform.host
+        if options.platform == nil, !image.config.architecture.isEmpty, host.distance(to: image.config.platform) == nil {
+            progress.warning("image platform (\(image.config.platform)) does not match this machine's (\(host.normalized))")
+        }
+        let lease = try storing(provider.name) { () throws(StorageError) in try store.lease() }
+        defer { lease.end() }
+        try storing(provider.name) { () throws(StorageError) in
+            try store.ingestBlob(
+                digest: image.configDigest, size: Int64(image.configBytes.count), from: BytesSource(image.configBytes))
+        }
+        let plans = image.layers.map { layer in
+            LayerPlan(
+                label: layer.digest, diffID: layer.diffID, blob: layer.digest, size: layer.descriptor.size,
+                open: { try provider.blob(layer.descriptor, layer.digest) })
+        }
+        _ = try ingest(plans, name: provider.name, stop: stop)
+        return try put(
+            image.manifestBytes, mediaType: image.mediaType, digest: image.manifestDigest,
+            topDigest: image.topDigest, names: names, of: provider.name)
+    }
+
+    func storing<Value>(_ name: String, _ body: () throws(StorageError) -> Value) throws(ImageError) -> Value {
+        do throws(StorageError) { return try body() } catch { throw ImageError("pull \(name)", error) }
+    }
+
+    /// What images from places without registries are called: what has no
+    /// domain is `localhost/`'s, as podman has it.
+    static func localNames(_ texts: [String]) throws(ImageError) -> [ImageReference] {
+        var names: [ImageReference] = []
+        for text in texts {
+            let name = try ImageName(parsing: text)
+            let reference = name.qualified(by: name.domain ?? "localhost").tagged
+            if !names.contains(reference) { names.append(reference) }
+        }
+        return names
+    }
+}

@@ -1,0 +1,61 @@
+public import ContainerStorage
+internal import LayerArchive
+internal import LinuxSystem
+public import OCISpec
+internal import RegistryClient
+
+/// Brings images into a store and out of it.
+///
+///     let transfer = ImageTransfer(store, progress: bars)
+///     let record = try transfer.pull(ImageSource(parsing: "docker.io/library/debian:12"))
+///
+/// Whatever fails leaves nothing behind: blobs and layers become visible when
+/// they are whole and verified, an image when all of its parts are.
+public struct ImageTransfer: Sendable {
+    public let store: Store
+    public var options: TransferOptions
+    public var progress: any TransferProgress
+
+    public init(
+        _ store: Store, options: TransferOptions = TransferOptions(), progress: any TransferProgress = SilentProgress()
+    ) {
+        self.store = store
+        self.options = options
+        self.progress = progress
+    }
+}
+
+/// What the user said about a transfer.
+public struct TransferOptions: Sendable {
+    /// `--platform`; nil for the machine's own.
+    public var platform: Platform?
+    /// `--creds`, as `USER:PASSWORD`
+    public var credentials: String?
+    /// `--authfile`
+    public var authFile: String?
+    /// `--cert-dir`
+    public var certificateDirectory: String?
+    /// `--tls-verify`; nil when it was not given.
+    public var verifyTLS: Bool?
+    /// A registries.conf in place of the system's.
+    public var registriesConfig: String?
+    /// Layers that come at once.
+    public var threads = 3
+
+    public init() {}
+
+    func registryOptions(stop: StopFlag) throws(ImageError) -> RegistryOptions {
+        var result = RegistryOptions()
+        if let credentials {
+            guard let parsed = Credentials(parsing: credentials) else {
+                throw ImageError(.configuration, "read --creds", "expected USER:PASSWORD")
+            }
+            result.credentials = parsed
+        }
+        result.authFile = authFile
+        result.certificateDirectory = certificateDirectory
+        result.verifyTLS = verifyTLS
+        result.stop = stop
+        return result
+    }
+}

@@ -1,0 +1,68 @@
+internal import ContainerStorage
+internal import LayerArchive
+internal import LinuxSystem
+
+/// A layer to bring into the store.
+struct LayerPlan: Sendable {
+    /// As progress names it.
+    var label: Digest
+    var diffID: Digest
+    /// Of the bytes that `open` gives; nil when nobody said.
+    var blob: Digest?
+    var size: Int64?
+    var open: @Sendable () throws -> any ByteSource
+}
+
+extension ImageTransfer {
+    /// Brings layers into the store, several at once. The caller holds a lease.
+    /// - Returns: what is now there, in the plans' order.
+    func ingest(_ plans: [LayerPlan], name: String, stop: StopFlag) throws(ImageError) -> [LayerInfo] {
+        for plan in plans { progress.layer(plan.label, .waiting(size: plan.size ?? -1)) }
+        do {
+            return try Threads.parallel(limit: max(1, options.threads), plans, stop: stop) { plan in
+                do {
+                    let info = try store.ingestLayer(
+                        blob: plan.blob, size: plan.size, diffID: plan.diffID,
+                        from: try ProgressSource(plan, progress, stop))
+                    progress.layer(plan.label, info.reused ? .reused : .done)
+                    return info
+                } catch {
+                    progress.layer(plan.label, .failed)
+                    throw error
+                }
+            }
+        } catch {
+            throw ImageError("pull \(name)", any: error)
+        }
+    }
+}
+
+/// Passes bytes on, says how far they are, and ends when another layer failed.
+private final class ProgressSource: ByteSource {
+    private let source: any ByteSource
+    private let plan: LayerPlan
+    private let progress: any TransferProgress
+    private let stop: StopFlag
+    private var done: Int64 = 0
+    private var reported: Int64 = 0
+    /// Reports closer together than this are for nobody's eyes.
+    private static let step: Int64 = 128 << 10
+
+    init(_ plan: LayerPlan, _ progress: any TransferProgress, _ stop: StopFlag) throws {
+        source = try plan.open()
+        self.plan = plan
+        self.progress = progress
+        self.stop = stop
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        if stop.isRaised { throw ImageError(.cancelled, "", "cancelled") }
+        let count = try source.read(into: buffer)
+        done += Int64(count)
+        if done - reported >= Self.step || (count == 0 && done > reported) {
+            reported = done
+            progress.layer(plan.label, .downloading(done: done, size: plan.size ?? -1))
+        }
+        return count
+    }
+}
