@@ -108,6 +108,9 @@ let package = Package(
         tests(
             "ContainerStorageTests",
             ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage"]),
+        tests(
+            "ContainerImageTests",
+            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient", "ContainerImage"]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
