@@ -17,7 +17,7 @@ import Testing
         try make(layout)
         let store = try scratch.store()
         let error = #expect(throws: ImageError.self, sourceLocation: sourceLocation) {
-            try ImageTransfer(store).pull(.layout(path: layout.path, reference: nil))
+            try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
         }
         #expect(error?.code == expected, "\(error?.description ?? "")", sourceLocation: sourceLocation)
         #expect(error?.description.contains(text) == true, "\(error?.description ?? "")", sourceLocation: sourceLocation)
@@ -47,7 +47,7 @@ import Testing
         try File.replace(layout.file(layer.descriptor), with: bytes)
         let store = try scratch.store()
         let error = #expect(throws: ImageError.self) {
-            try ImageTransfer(store).pull(.layout(path: layout.path, reference: nil))
+            try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
         }
         #expect(error.map { expected.contains($0.code) } == true, "\(error?.description ?? "")")
         #expect(error?.description.contains(layer.descriptor.digest) == true, "\(error?.description ?? "")")
@@ -170,7 +170,7 @@ import Testing
         let store = try scratch.store()
         func load(_ name: String) -> ImageError? {
             #expect(throws: ImageError.self) {
-                try ImageTransfer(store).load(File.open(scratch(name)), name: name)
+                try ImageTransfer(store: store).load(File.open(scratch(name)), name: name)
             }
         }
         try scratch.write("empty", [])
@@ -187,13 +187,13 @@ import Testing
         let scratch = try Scratch()
         let store = try scratch.store()
         let layout = try scratch.sampleLayout()
-        let record = try ImageTransfer(store).pull(.layout(path: layout.path, reference: nil))
-        try ImageTransfer(store).save(
+        let record = try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
+        try ImageTransfer(store: store).save(
             [SavedImage(record, names: [try ImageReference(parsing: "a")])], as: .dockerArchive, to: scratch("good.tar"))
         let second = try scratch.store("second")
         func refuse(_ name: String, _ saying: String) {
             let error = #expect(throws: ImageError.self) {
-                try ImageTransfer(second).load(File.open(scratch(name)), name: name)
+                try ImageTransfer(store: second).load(File.open(scratch(name)), name: name)
             }
             #expect(error?.description.contains(saying) == true, "\(error?.description ?? "")")
             #expect(second.leftovers == [])

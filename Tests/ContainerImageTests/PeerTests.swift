@@ -20,8 +20,8 @@ import Testing
     @Test(arguments: [SaveFormat.dockerArchive, .ociArchive]) func podmanReadsOurs(_ format: SaveFormat) throws {
         let scratch = try Scratch()
         let store = try scratch.store()
-        let record = try ImageTransfer(store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
-        try ImageTransfer(store).save(
+        let record = try ImageTransfer(store: store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
+        try ImageTransfer(store: store).save(
             [SavedImage(record, names: [try ImageReference(parsing: "quay.io/ours/x:1")])], as: format, to: scratch("ours.tar"))
         _ = try podman(scratch, "load -i \(scratch("ours.tar"))")
         #expect(try podman(scratch, "images --no-trunc").contains(record.id.hex))
@@ -31,7 +31,7 @@ import Testing
         // And what podman makes of it comes back.
         for theirs in ["docker-archive", "oci-archive"] {
             _ = try podman(scratch, "save --format \(theirs) -o \(scratch(theirs)) quay.io/ours/x:1")
-            let back = try ImageTransfer(try scratch.store("store-\(theirs)")).load(File.open(scratch(theirs)), name: theirs)
+            let back = try ImageTransfer(store: try scratch.store("store-\(theirs)")).load(File.open(scratch(theirs)), name: theirs)
             #expect(back.first?.diffIDs == record.diffIDs)
             #expect(back.first?.names == ["quay.io/ours/x:1"])
         }
@@ -45,7 +45,7 @@ import Testing
         try scratch.write("files/deep/file", Array("x".utf8))
         try scratch.run("umoci", "insert", "--image", scratch("u") + ":base", scratch("files"), "/srv")
         try scratch.run("umoci", "config", "--image", scratch("u") + ":base", "--config.cmd", "/srv/run")
-        let record = try ImageTransfer(try scratch.store()).pull(ImageSource(parsing: "oci:\(scratch("u")):base"))
+        let record = try ImageTransfer(store: try scratch.store()).pull(ImageSource(parsing: "oci:\(scratch("u")):base"))
         #expect(record.names == ["localhost/base:latest"])
         #expect(record.diffIDs.count == 1)
     }
@@ -55,7 +55,7 @@ import Testing
         let layout = try scratch.sampleLayout()
         let suffix = transport == "dir" ? "" : ":docker.io/library/sample:1"
         try scratch.run("skopeo", "copy", "oci:\(layout.path)", "\(transport):\(scratch("there"))\(suffix)")
-        let record = try ImageTransfer(try scratch.store()).pull(ImageSource(parsing: "\(transport):\(scratch("there"))"))
+        let record = try ImageTransfer(store: try scratch.store()).pull(ImageSource(parsing: "\(transport):\(scratch("there"))"))
         #expect(record.diffIDs.count == 2)
         #expect(record.names == (transport == "dir" ? [] : ["docker.io/library/sample:1"]))
     }

@@ -24,12 +24,12 @@ import Testing
             "skopeo", "copy", "--dest-tls-verify=false", "oci:\(layout.path):docker.io/library/sample:1", "docker://\(name):1")
         let store = try scratch.store()
         var options = try options(scratch)
-        let record = try ImageTransfer(store, options: options).pull(ImageSource(parsing: "\(name):1"))
+        let record = try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "\(name):1"))
         #expect(record.names == ["\(name):1"])
         #expect(record.repoDigests == ["\(name)@\(record.manifestDigest)"])
         #expect("\(record.manifestDigest)" == layout.manifests[0].digest)
 
-        let byDigest = try ImageTransfer(try scratch.store("second"), options: options)
+        let byDigest = try ImageTransfer(store: try scratch.store("second"), options: options)
             .pull(ImageSource(parsing: "\(name)@\(record.manifestDigest)"))
         #expect(byDigest.id == record.id)
         #expect(byDigest.names == [])
@@ -38,13 +38,13 @@ import Testing
         try scratch.write(
             "short.conf", Array("unqualified-search-registries = [\"localhost:1\", \"\(registry.host)\"]".utf8))
         options.registriesConfig = scratch("short.conf")
-        #expect(try ImageTransfer(store, options: options).pull(ImageSource(parsing: "team/sample:1")).id == record.id)
+        #expect(try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "team/sample:1")).id == record.id)
 
         try scratch.write(
             "mirror.conf",
             Array("[[registry]]\nlocation = \"never.example\"\n[[registry.mirror]]\nlocation = \"\(registry.host)\"".utf8))
         options.registriesConfig = scratch("mirror.conf")
-        let mirrored = try ImageTransfer(store, options: options).pull(ImageSource(parsing: "never.example/team/sample:1"))
+        let mirrored = try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "never.example/team/sample:1"))
         #expect(mirrored.id == record.id)
         #expect(mirrored.names.contains("never.example/team/sample:1"))
     }
@@ -59,15 +59,15 @@ import Testing
             "sh", "-c",
             "skopeo copy --dest-tls-verify=false \(flags.joined(separator: " ")) oci:\(layout.path) docker://\(name)")
         let store = try scratch.store()
-        let record = try ImageTransfer(store, options: try options(scratch)).pull(ImageSource(parsing: name))
+        let record = try ImageTransfer(store: store, options: try options(scratch)).pull(ImageSource(parsing: name))
         let layer = try store.manifest(of: record).layers[0].mediaType
         #expect(layer == (flags[1] == "v2s2" ? MediaType.dockerLayerGzip : flags.count > 2 ? MediaType.ociLayerZstd : MediaType.ociLayerGzip))
 
         // And out again: an OCI layout that skopeo reads, whatever came.
-        try ImageTransfer(store).save(
+        try ImageTransfer(store: store).save(
             [SavedImage(record, names: [try ImageReference(parsing: "a:1")])], as: .ociDirectory, to: scratch("out"))
         try scratch.run("skopeo", "copy", "oci:\(scratch("out")):docker.io/library/a:1", "dir:\(scratch("dir"))")
-        let again = try ImageTransfer(try scratch.store("second")).pull(.directory(path: scratch("dir")))
+        let again = try ImageTransfer(store: try scratch.store("second")).pull(.directory(path: scratch("dir")))
         #expect(again.diffIDs == record.diffIDs)
     }
 
@@ -92,7 +92,7 @@ import Testing
         let store = try scratch.store()
         func pull(_ change: (inout TransferOptions) -> Void) throws -> ImageRecord {
             try ImageTransfer(
-                store,
+                store: store,
                 options: options(scratch) {
                     $0.authFile = scratch("empty.json")
                     change(&$0)
@@ -119,7 +119,7 @@ import Testing
         let store = try scratch.store()
         let name = "\(registry.host)/nothing:1"
         let error = #expect(throws: ImageError.self) {
-            try ImageTransfer(store, options: try options(scratch)).pull(ImageSource(parsing: name))
+            try ImageTransfer(store: store, options: try options(scratch)).pull(ImageSource(parsing: name))
         }
         #expect(error?.code == .notFound)
         #expect(error?.description.contains("manifest unknown") == true, "\(error?.description ?? "")")

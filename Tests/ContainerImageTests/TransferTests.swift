@@ -11,7 +11,7 @@ import Testing
         let layout = try scratch.sampleLayout(compression: compression)
         let store = try scratch.store()
         let progress = Recorder()
-        let record = try ImageTransfer(store, progress: progress).pull(.layout(path: layout.path, reference: nil))
+        let record = try ImageTransfer(store: store, progress: progress).pull(.layout(path: layout.path, reference: nil))
         #expect(record.names == [])
         #expect(record.diffIDs.count == 2)
         #expect("\(record.manifestDigest)" == layout.manifests[0].digest)
@@ -24,13 +24,13 @@ import Testing
         let layout = try scratch.sampleLayout()
         let store = try scratch.store()
         let source = ImageSource.layout(path: layout.path, reference: "docker.io/library/sample:1")
-        let first = try ImageTransfer(store).pull(source)
+        let first = try ImageTransfer(store: store).pull(source)
         #expect(first.names == ["docker.io/library/sample:1"])
         // Whoever fetched a layer now would not find it.
         let manifest = try store.manifest(of: first)
         for layer in manifest.layers { try File.unlink(layout.file(layer)) }
         let progress = Recorder()
-        let second = try ImageTransfer(store, progress: progress).pull(source)
+        let second = try ImageTransfer(store: store, progress: progress).pull(source)
         #expect(second.id == first.id)
         #expect(progress.count(.reused) == 2)
     }
@@ -50,7 +50,7 @@ import Testing
         func pull(_ platform: String?) throws -> ImageRecord {
             var options = TransferOptions()
             options.platform = platform.flatMap { Platform(parsing: $0) }
-            return try ImageTransfer(store, options: options).pull(.layout(path: layout.path, reference: "x.y/multi:1"))
+            return try ImageTransfer(store: store, options: options).pull(.layout(path: layout.path, reference: "x.y/multi:1"))
         }
         #expect("\(try pull("linux/arm64").manifestDigest)" == members[2].digest)
         #expect("\(try pull("linux/arm/v7").manifestDigest)" == members[4].digest)
@@ -72,7 +72,7 @@ import Testing
         try File.makeDirectories(scratch("root/etc"))
         try scratch.write("root/etc/issue", Array("mine\n".utf8))
         try scratch.run("tar", "-C", scratch("root"), "-czf", scratch("root.tgz"), ".")
-        let record = try ImageTransfer(store).importRootfs(
+        let record = try ImageTransfer(store: store).importRootfs(
             File.open(scratch("root.tgz")), source: "root.tgz", name: "mine:1",
             changes: [ConfigChange(parsing: "CMD [\"/bin/sh\"]"), ConfigChange(parsing: "ENV A=b")], message: "hello")
         #expect(record.names == ["localhost/mine:1"])
@@ -89,7 +89,7 @@ import Testing
         let store = try scratch.store()
         try scratch.write("garbage", Array(repeating: 7, count: 4096))
         let error = #expect(throws: ImageError.self) {
-            try ImageTransfer(store).importRootfs(File.open(scratch("garbage")), source: "garbage", name: "x")
+            try ImageTransfer(store: store).importRootfs(File.open(scratch("garbage")), source: "garbage", name: "x")
         }
         #expect(error?.code == .malformed)
         #expect(store.leftovers == [])
@@ -99,18 +99,18 @@ import Testing
         let scratch = try Scratch()
         let store = try scratch.store()
         let layout = try scratch.sampleLayout()
-        let record = try ImageTransfer(store).pull(.layout(path: layout.path, reference: nil))
+        let record = try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
         try store.tag(record.id, "docker.io/library/sample:1")
         try store.tag(record.id, "localhost/other:2")
         let names = try ["sample:1", "localhost/other:2"].map { try ImageReference(parsing: $0) }
         let output = scratch("saved")
-        try ImageTransfer(store).save([SavedImage(record, names: names)], as: format, to: output)
+        try ImageTransfer(store: store).save([SavedImage(record, names: names)], as: format, to: output)
 
         let second = try scratch.store("second")
         let loaded =
             format == .ociDirectory
-            ? try ImageTransfer(second).loadLayout(directory: output)
-            : try ImageTransfer(second).load(File.open(output), name: output)
+            ? try ImageTransfer(store: second).loadLayout(directory: output)
+            : try ImageTransfer(store: second).load(File.open(output), name: output)
         #expect(loaded.count == 1)
         #expect(loaded.first?.id == record.id)
         #expect(loaded.first?.diffIDs == record.diffIDs)
@@ -125,24 +125,24 @@ import Testing
         let layer = try layout.layer(["only": "here"])
         try layout.image("x.y/second:2", [layer])
         let store = try scratch.store()
-        let records = try ImageTransfer(store).loadLayout(directory: layout.path)
+        let records = try ImageTransfer(store: store).loadLayout(directory: layout.path)
         #expect(records.count == 2)
         let images = try records.map {
             SavedImage($0, names: try $0.names.map { name throws(ImageError) in try ImageReference(parsing: name) })
         }
         for format in [SaveFormat.dockerArchive, .ociArchive] {
             let path = scratch(format.rawValue)
-            try ImageTransfer(store).save(images, as: format, to: path)
+            try ImageTransfer(store: store).save(images, as: format, to: path)
             let second = try scratch.store("store-\(format.rawValue)")
-            let loaded = try ImageTransfer(second).load(File.open(path), name: path)
+            let loaded = try ImageTransfer(store: second).load(File.open(path), name: path)
             #expect(loaded.map(\.id) == records.map(\.id))
             let source: ImageSource =
                 format == .dockerArchive
                 ? .dockerArchive(path: path, reference: "x.y/second:2") : .layoutArchive(path: path, reference: "x.y/second:2")
-            #expect(try ImageTransfer(try scratch.store("third-\(format.rawValue)")).pull(source).id == records[1].id)
+            #expect(try ImageTransfer(store: try scratch.store("third-\(format.rawValue)")).pull(source).id == records[1].id)
             let unnamed: ImageSource =
                 format == .dockerArchive ? .dockerArchive(path: path, reference: nil) : .layoutArchive(path: path, reference: nil)
-            let error = #expect(throws: ImageError.self) { try ImageTransfer(second).pull(unnamed) }
+            let error = #expect(throws: ImageError.self) { try ImageTransfer(store: second).pull(unnamed) }
             #expect(error?.message.contains("x.y/second:2") == true)
         }
     }
@@ -150,8 +150,8 @@ import Testing
     @Test(arguments: ["gzip", "zstd"]) func compressedStreams(_ program: String) throws {
         let scratch = try Scratch()
         let store = try scratch.store()
-        let record = try ImageTransfer(store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
-        try ImageTransfer(store).save(
+        let record = try ImageTransfer(store: store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
+        try ImageTransfer(store: store).save(
             [SavedImage(record, names: [try ImageReference(parsing: "a/b:c")])], as: .dockerArchive, to: scratch("a.tar"))
         try scratch.run("sh", "-c", "\(program) -c < \(scratch("a.tar")) > \(scratch("a.packed"))")
         let second = try scratch.store("second")
@@ -161,7 +161,7 @@ import Testing
         let reading = try pipe.reading.duplicate()
         // Our writing end too, or the stream would never end.
         _ = consume pipe
-        let loaded = try ImageTransfer(second).load(reading, name: "stdin")
+        let loaded = try ImageTransfer(store: second).load(reading, name: "stdin")
         _ = try Spawn.wait(pid)
         #expect(loaded.map(\.id) == [record.id])
         #expect(loaded.first?.names == ["docker.io/a/b:c"])

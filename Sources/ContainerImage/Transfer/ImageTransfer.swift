@@ -6,7 +6,7 @@ internal import RegistryClient
 
 /// Brings images into a store and out of it.
 ///
-///     let transfer = ImageTransfer(store, progress: bars)
+///     let transfer = ImageTransfer(store: store, progress: bars)
 ///     let record = try transfer.pull(ImageSource(parsing: "docker.io/library/debian:12"))
 ///
 /// Whatever fails leaves nothing behind: blobs and layers become visible when
@@ -17,7 +17,7 @@ public struct ImageTransfer: Sendable {
     public var progress: any TransferProgress
 
     public init(
-        _ store: Store, options: TransferOptions = TransferOptions(), progress: any TransferProgress = SilentProgress()
+        store: Store, options: TransferOptions = TransferOptions(), progress: any TransferProgress = SilentProgress()
     ) {
         self.store = store
         self.options = options
