@@ -5,9 +5,9 @@ extension BridgeNetwork {
     /// Sets the host up where it is not, and says how.
     /// In the usual case that everything is there this takes no lock and five short calls.
     func prepareHost(
-        _ route: borrowing NetlinkSocket, _ netfilter: borrowing NetlinkSocket
+        _ route: borrowing NetlinkSocket
     ) throws(NetworkError) -> (record: NetworkRecord, bridgeIndex: Int32) {
-        if let record = try state.record(), try isReady(record, route, netfilter) {
+        if let record = try state.record(), try isReady(record, route) {
             return (record, try bridgeIndex(route))
         }
         let lock = try state.lock()
@@ -15,19 +15,19 @@ extension BridgeNetwork {
         var record = try chosenRecord(route)
         try makeBridge(record, route)
         try setKernelParameters()
-        try makeTable(&record, netfilter)
+        try makeTable(&record)
         return (record, try bridgeIndex(route))
     }
 
     private func isReady(
-        _ record: NetworkRecord, _ route: borrowing NetlinkSocket, _ netfilter: borrowing NetlinkSocket
+        _ record: NetworkRecord, _ route: borrowing NetlinkSocket
     ) throws(NetworkError) -> Bool {
         if let wanted = configuration.subnet, wanted != record.subnet { return false }
         do throws(SystemError) {
             guard record.rules == Firewall.version,
                 try NetworkInterface.isUp(configuration.bridge, socket: route.raw) == true, try forwards()
             else { return false }
-            return try FirewallTransaction.tableExists(configuration.table, netfilter)
+            return try tableExists()
         } catch {
             throw NetworkError(.system, "cannot examine network \(configuration.name)", cause: error)
         }
@@ -151,32 +151,28 @@ extension BridgeNetwork {
         }
     }
 
-    private func makeTable(
-        _ record: inout NetworkRecord, _ netfilter: borrowing NetlinkSocket
-    ) throws(NetworkError) {
+    private func tableExists() throws(SystemError) -> Bool {
+        try netfilter { socket throws(SystemError) in
+            try FirewallTransaction.tableExists(configuration.table, socket)
+        }
+    }
+
+    private func makeTable(_ record: inout NetworkRecord) throws(NetworkError) {
         do throws(SystemError) {
-            if record.rules == Firewall.version,
-                try FirewallTransaction.tableExists(configuration.table, netfilter)
-            {
-                return
-            }
+            if record.rules == Firewall.version, try tableExists() { return }
         } catch {
             throw NetworkError(.system, "cannot examine the firewall", cause: error)
         }
-        try replaceTable(record, netfilter)
+        try replaceTable(record)
         record.rules = Firewall.version
         try state.write(record)
     }
 
     /// Makes the table anew with the elements of all containers on record. Needs the lock.
-    func replaceTable(
-        _ record: NetworkRecord, _ netfilter: borrowing NetlinkSocket
-    ) throws(NetworkError) {
-        let leases = try state.leases()
-        do throws(SystemError) {
-            try firewall(record).replacement(leases: leases).commit(netfilter)
-        } catch {
-            throw NetworkError(.system, "cannot set up the firewall", cause: error)
+    func replaceTable(_ record: NetworkRecord) throws(NetworkError) {
+        let replacement = firewall(record).replacement(leases: try state.leases())
+        try attempting("set up the firewall") { () throws(SystemError) in
+            try netfilter { socket throws(SystemError) in try replacement.commit(socket) }
         }
     }
 

@@ -13,10 +13,7 @@ extension BridgeNetwork {
         try checkNames(containerID)
         let (sockets, ports) = try PortSockets.reserve(ports)
         let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
-        let netfilter = try attempting("talk to the kernel") { () throws(SystemError) in
-            try NetlinkSocket(.netfilter)
-        }
-        let (record, bridge) = try prepareHost(route, netfilter)
+        let (record, bridge) = try prepareHost(route)
         if try state.lease(of: containerID) != nil { try tearDown(containerID: containerID) }
 
         let netnsRaw = netns.raw
@@ -26,7 +23,7 @@ extension BridgeNetwork {
             let lease = Lease(
                 containerID: containerID, address: link.address, hostInterface: link.name,
                 index: link.index, ports: ports)
-            try publish(lease, record, netfilter, route)
+            try publish(lease, record, route)
         } catch {
             try? deleteInterface(link.index, route)
             throw error
@@ -137,46 +134,48 @@ extension BridgeNetwork {
 
     /// Records the lease, then opens its ports, so that whatever is open is on record.
     private func publish(
-        _ lease: Lease, _ record: NetworkRecord, _ netfilter: borrowing NetlinkSocket,
-        _ route: borrowing NetlinkSocket
+        _ lease: Lease, _ record: NetworkRecord, _ route: borrowing NetlinkSocket
     ) throws(NetworkError) {
-        let lock = try state.lock()
-        defer { _ = lock.raw }
-        // Our interface has the address, so whoever else is on record with it is dead: its
-        // ports would lead to the new container.
-        if let previous = state.owner(of: lease.address), let dead = try state.lease(of: previous) {
-            try release(dead, record, netfilter)
+        do {
+            let lock = try state.lock()
+            defer { _ = lock.raw }
+            // Our interface has the address, so whoever else is on record with it is dead: its
+            // ports would lead to the new container.
+            if let previous = state.owner(of: lease.address), let dead = try state.lease(of: previous) {
+                try release(dead)
+            }
+            try state.add(lease)
+            do throws(NetworkError) {
+                try open(lease, record, route)
+            } catch {
+                try? release(lease)
+                throw error
+            }
         }
-        try state.add(lease)
-        do throws(NetworkError) {
-            try open(lease, record, netfilter, route)
-        } catch {
-            try? release(lease, record, netfilter)
-            throw error
-        }
+        forgetDatagrams(of: lease)
     }
 
     private func open(
-        _ lease: Lease, _ record: NetworkRecord, _ netfilter: borrowing NetlinkSocket,
-        _ route: borrowing NetlinkSocket
+        _ lease: Lease, _ record: NetworkRecord, _ route: borrowing NetlinkSocket
     ) throws(NetworkError) {
         if lease.ports.isEmpty { return }
         var transaction = FirewallTransaction(table: configuration.table)
-        firewall(record).addElements(of: lease, to: &transaction)
+        Firewall.addElements(of: lease, to: &transaction)
+        let addition = transaction
+        func commit() throws(SystemError) {
+            try netfilter { socket throws(SystemError) in try addition.commit(socket) }
+        }
         do throws(SystemError) {
-            try transaction.commit(netfilter)
+            try commit()
         } catch where error.errno == .exists {
             // We hold the port, so whoever published it before is gone without having cleaned up.
-            try sweep(record, netfilter, route, keeping: lease)
-            try attempting("publish ports") { () throws(SystemError) in try transaction.commit(netfilter) }
+            try sweep(route, keeping: lease)
+            try attempting("publish ports") { () throws(SystemError) in try commit() }
         } catch where error.errno == .noEntry {
             // Somebody flushed the ruleset since we looked.
-            try replaceTable(record, netfilter)
+            try replaceTable(record)
         } catch {
             throw NetworkError(.system, "cannot publish ports", cause: error)
-        }
-        try attempting("publish ports") { () throws(SystemError) in
-            try ConnectionTracking.forgetDatagrams(to: lease.datagramPorts, netfilter)
         }
     }
 }

@@ -7,15 +7,10 @@ extension BridgeNetwork {
     /// - Parameter deletingInterface: deletes the interfaces now, for a namespace that stays. It
     ///   takes the kernel some ten milliseconds.
     public func tearDown(containerID: String, deletingInterface: Bool = false) throws(NetworkError) {
-        guard !containerID.contains("/"), let known = try state.lease(of: containerID) else { return }
-        let lock = try state.lock()
-        defer { _ = lock.raw }
-        // Again under the lock: another may have been faster.
-        guard let lease = try state.lease(of: containerID), lease == known else { return }
-        let netfilter = try attempting("talk to the kernel") { () throws(SystemError) in
-            try NetlinkSocket(.netfilter)
-        }
-        try release(lease, state.record(), netfilter)
+        guard !containerID.contains("/") else { return }
+        let lease = try forget(containerID)
+        guard let lease else { return }
+        forgetDatagrams(of: lease)
         if deletingInterface {
             try attempting("disconnect \(containerID)") { () throws(SystemError) in
                 let route = try NetlinkSocket(.route)
@@ -24,6 +19,16 @@ extension BridgeNetwork {
                 }
             }
         }
+    }
+
+    private func forget(_ containerID: String) throws(NetworkError) -> Lease? {
+        if try state.lease(of: containerID) == nil { return nil }
+        let lock = try state.lock()
+        defer { _ = lock.raw }
+        // Again under the lock: another may have been faster.
+        guard let lease = try state.lease(of: containerID) else { return nil }
+        try release(lease)
+        return lease
     }
 
     /// Releases what containers left that are gone without `tearDown`: those whose host
@@ -37,24 +42,21 @@ extension BridgeNetwork {
         var anyDead = false
         for lease in leases where !anyDead { anyDead = try isDead(lease, route) }
         if !anyDead { return 0 }
-        let netfilter = try attempting("talk to the kernel") { () throws(SystemError) in
-            try NetlinkSocket(.netfilter)
-        }
         let lock = try state.lock()
         defer { _ = lock.raw }
-        return try sweep(state.record(), netfilter, route, keeping: nil)
+        return try sweep(route, keeping: nil)
     }
 
     /// Needs the lock.
     @discardableResult
     func sweep(
-        _ record: NetworkRecord?, _ netfilter: borrowing NetlinkSocket, _ route: borrowing NetlinkSocket,
-        keeping own: Lease?
+        _ route: borrowing NetlinkSocket, keeping own: Lease?
     ) throws(NetworkError) -> Int {
         var count = 0
         for lease in try state.leases() where lease != own {
             if try isDead(lease, route) {
-                try release(lease, record, netfilter)
+                try release(lease)
+                forgetDatagrams(of: lease)
                 count += 1
             }
         }
@@ -70,27 +72,32 @@ extension BridgeNetwork {
     }
 
     /// Closes the ports, then forgets the lease. Needs the lock.
-    func release(
-        _ lease: Lease, _ record: NetworkRecord?, _ netfilter: borrowing NetlinkSocket
-    ) throws(NetworkError) {
-        if let record, !lease.ports.isEmpty {
-            do throws(SystemError) {
-                try firewall(record).removeElements(of: lease, netfilter)
-                try ConnectionTracking.forgetDatagrams(to: lease.datagramPorts, netfilter)
-            } catch {
-                throw NetworkError(.system, "cannot close the ports of \(lease.containerID)", cause: error)
+    func release(_ lease: Lease) throws(NetworkError) {
+        if !lease.ports.isEmpty {
+            try attempting("close the ports of \(lease.containerID)") { () throws(SystemError) in
+                try netfilter { socket throws(SystemError) in
+                    try Firewall.removeElements(of: lease, from: configuration.table, socket)
+                }
             }
         }
         try state.remove(lease)
+    }
+
+    /// Lets the flows to a container's UDP ports be judged anew, where there are any. The kernel
+    /// walks its whole table for it, for up to twenty milliseconds, so this is done without the lock.
+    func forgetDatagrams(of lease: Lease) {
+        let ports = lease.datagramPorts
+        guard !ports.isEmpty, ConnectionTracking.count() != 0 else { return }
+        // Not worth a failure: such a flow ends when its sender pauses.
+        try? netfilter { socket throws(SystemError) in
+            try ConnectionTracking.forgetDatagrams(to: ports, socket)
+        }
     }
 
     /// Removes the whole network from the host: its containers' interfaces, its bridge, its
     /// table and its records.
     public func removeFromHost() throws(NetworkError) {
         let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
-        let netfilter = try attempting("talk to the kernel") { () throws(SystemError) in
-            try NetlinkSocket(.netfilter)
-        }
         let lock = try state.lock()
         defer { _ = lock.raw }
         let leases = try state.leases()
@@ -106,7 +113,8 @@ extension BridgeNetwork {
             var transaction = FirewallTransaction(table: configuration.table)
             transaction.addTable()
             transaction.deleteTable()
-            try transaction.commit(netfilter)
+            let removal = transaction
+            try netfilter { socket throws(SystemError) in try removal.commit(socket) }
             try File.removeTree(state.directory)
         } catch {
             throw NetworkError(.system, "cannot remove network \(configuration.name)", cause: error)

@@ -1,4 +1,5 @@
 public import LinuxSystem
+internal import Synchronization
 
 /// A network of containers on this host: an Ethernet bridge that holds the
 /// gateway's address, a veth(4) pair for each container, and a table of
@@ -44,6 +45,7 @@ public final class BridgeNetwork: Sendable {
 
     public let configuration: Configuration
     let state: NetworkState
+    private let netfilterSocket = Mutex<NetlinkSocket?>(nil)
 
     public init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
@@ -54,6 +56,18 @@ public final class BridgeNetwork: Sendable {
     static func hostInterface(for address: IPv4Address) -> String {
         let digits = String(address.value, radix: 16)
         return "apus" + String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    /// Talks to netfilter. The socket stays open as long as this object: closing one waits
+    /// until what was deleted shortly before is out of every processor's sight, some ten
+    /// milliseconds, in which other work can be done.
+    func netfilter<Value>(
+        _ body: (borrowing NetlinkSocket) throws(SystemError) -> sending Value
+    ) throws(SystemError) -> Value {
+        try netfilterSocket.withLock { socket throws(SystemError) -> sending Value in
+            if socket == nil { socket = try NetlinkSocket(.netfilter) }
+            return try body(socket!)
+        }
     }
 
     /// The containers on record, in no order.

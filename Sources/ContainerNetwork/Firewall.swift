@@ -34,7 +34,7 @@ struct Firewall: Sendable {
         addRedirection(to: &transaction)
         addMasquerading(to: &transaction)
         addProtection(to: &transaction)
-        for lease in leases { addElements(of: lease, to: &transaction, exclusive: false) }
+        for lease in leases { Self.addElements(of: lease, to: &transaction, exclusive: false) }
         return transaction
     }
 
@@ -111,17 +111,21 @@ struct Firewall: Sendable {
 
     // MARK: Elements
 
-    func addElements(of lease: Lease, to transaction: inout FirewallTransaction, exclusive: Bool = true) {
-        for (map, elements) in Self.elements(of: lease) where !elements.isEmpty {
+    static func addElements(
+        of lease: Lease, to transaction: inout FirewallTransaction, exclusive: Bool = true
+    ) {
+        for (map, elements) in elements(of: lease) where !elements.isEmpty {
             transaction.addElements(to: map, elements, exclusive: exclusive)
         }
     }
 
     /// Removes those of a lease's elements that are there and lead to its address: a port may
     /// have been published again by another since.
-    func removeElements(of lease: Lease, _ socket: borrowing NetlinkSocket) throws(SystemError) {
+    static func removeElements(
+        of lease: Lease, from table: String, _ socket: borrowing NetlinkSocket
+    ) throws(SystemError) {
         var transaction = FirewallTransaction(table: table)
-        for (map, elements) in Self.elements(of: lease) where !elements.isEmpty {
+        for (map, elements) in elements(of: lease) where !elements.isEmpty {
             let present = try FirewallTransaction.present(elements, in: map, of: table, socket)
             if !present.isEmpty { transaction.deleteElements(from: map, present) }
         }

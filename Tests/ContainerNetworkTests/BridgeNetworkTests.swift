@@ -53,14 +53,35 @@ import Testing
         #expect(tcp(host, 18080, in: one) == "web-one\n")
         // The host's loopback stays out of reach.
         #expect(tcp(host, 18081, in: one) == "")
-        #expect(
-            two.run("ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.201.2.1; sysctl -qw net.ipv4.conf.eth0.route_localnet=1; echo x | socat -T1 - TCP:127.0.0.1:18080,connect-timeout=1")
-                .contains("web") == false)
+        let secret = Server(
+            "exec socat TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'cat >/dev/null & echo secret'",
+            ready: { shell("ss -lnt").contains(":18082 ") })
+        #expect(tcp("127.0.0.1", 18082) == "secret\n")
+        _ = two.run(
+            "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.201.2.1; sysctl -qw net.ipv4.conf.all.route_localnet=1")
+        #expect(tcp("127.0.0.1", 18082, in: two) == "")
 
         try test.network.tearDown(containerID: "one")
         #expect(tcp("127.0.0.1", 18081) == "web-two\n")
         #expect(!test.ruleset.contains("18080"))
-        withExtendedLifetime((web, dns, other)) {}
+        withExtendedLifetime((web, dns, other, secret)) {}
+    }
+
+    /// With bridge-nf-call-iptables=1, as here perhaps, a bridge passes answers through the
+    /// firewall; without it they come back only because the sender seems to be the host.
+    @Test(arguments: [0, 1]) func reachesByHostWhateverTheBridgeFilters(_ filter: Int) throws {
+        let host = try TestContainer()
+        _ = host.run("ip link set lo up; sysctl -qw net.bridge.bridge-nf-call-iptables=\(filter)")
+        let test = TestNetwork(subnet: "10.201.14.0/24", inside: host)
+        let one = try TestContainer()
+        let two = try TestContainer()
+        _ = try one.attach("one", to: test, "18085:80")
+        _ = try two.attach("two", to: test)
+        let server = one.serve("TCP", port: 80, answer: "one")
+        #expect(tcp("127.0.0.1", 18085, in: host) == "one\n")
+        #expect(tcp("10.201.14.1", 18085, in: two) == "one\n")
+        #expect(tcp("10.201.14.1", 18085, in: one) == "one\n")
+        withExtendedLifetime(server) {}
     }
 
     @Test func reachesFromAnotherHost() throws {
@@ -185,7 +206,7 @@ import Testing
         #expect(eventually { !shell("ip -o link").contains("apus0ac90803") })
         #expect(eventually { (try? test.network.sweep()) != nil && (try? test.network.leases().count) == 1 })
         #expect(test.ruleset.contains("18140"))
-        #expect(!test.ruleset.contains("1814[1-3]".prefix(4) + "2"))
+        for port in 18141...18143 { #expect(!test.ruleset.contains("\(port)")) }
         #expect(try test.network.sweep() == 0)
         withExtendedLifetime(attachment) {}
     }
@@ -204,6 +225,33 @@ import Testing
         #expect(tcp("127.0.0.1", 18150) == "one\n")
         #expect(test.ruleset.contains("18151"))
         withExtendedLifetime((first, second, server)) {}
+    }
+
+    /// A flow that began before the port was published, or under its last owner, follows the new one.
+    @Test func datagramFlowsFollow() throws {
+        let test = TestNetwork(subnet: "10.201.13.0/24")
+        let neighbour = try TestContainer()
+        let far = "apf\(test.tag)"
+        shell("ip link add \(far) type veth peer name eth9 netns /proc/\(getpid())/fd/\(neighbour.namespace)")
+        shell("ip addr add 198.51.100.1/24 dev \(far); ip link set \(far) up")
+        defer { shell("ip link del \(far)") }
+        _ = neighbour.run("ip addr add 198.51.100.2/24 dev eth9; ip link set eth9 up")
+        // Tracking needs a rule that asks for it: the table of another container.
+        let idle = try TestContainer()
+        let first = try idle.attach("idle", to: test, "18170:1")
+        func send() -> String {
+            neighbour.run("echo x | socat -t3 -T3 - UDP:198.51.100.1:18171,sourceport=5000 2>/dev/null")
+        }
+        #expect(send() == "")
+        for round in ["one", "two"] {
+            let container = try TestContainer()
+            let attachment = try container.attach(round, to: test, "18171:53/udp")
+            let server = container.serve("UDP", port: 53, answer: round)
+            #expect(send() == "\(round)\n")
+            try test.network.tearDown(containerID: round)
+            withExtendedLifetime((attachment, server)) {}
+        }
+        withExtendedLifetime(first) {}
     }
 
     @Test func refusesBadNames() throws {
@@ -268,6 +316,6 @@ func tcp(_ address: String, _ port: Int, in container: TestContainer? = nil) -> 
 }
 
 func udp(_ address: String, _ port: Int, in container: TestContainer? = nil) -> String {
-    let command = "echo x | socat -t1 -T1 - UDP:\(address):\(port) 2>/dev/null"
+    let command = "echo x | socat -t2 -T2 - UDP:\(address):\(port) 2>/dev/null"
     return container?.run(command) ?? shell(command)
 }

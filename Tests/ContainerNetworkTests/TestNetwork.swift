@@ -7,8 +7,11 @@ final class TestNetwork: Sendable {
     let network: BridgeNetwork
     let directory: String
     let tag: String
+    /// The namespace that stands for the host, when it is not the host's own.
+    let host: TestContainer?
 
-    init(subnet: String) {
+    init(subnet: String, inside host: TestContainer? = nil) {
+        self.host = host
         let tag = String(UInt32.random(in: 0...0xFFFF), radix: 16)
         self.tag = tag
         directory = "/tmp/apus-network-test-\(getpid())-\(tag)"
@@ -22,8 +25,21 @@ final class TestNetwork: Sendable {
     }
 
     deinit {
-        try? network.removeFromHost()
+        try? onHost { network throws(NetworkError) in try network.removeFromHost() }
         try? File.removeTree(directory)
+    }
+
+    func onHost<Value>(_ body: (BridgeNetwork) throws(NetworkError) -> Value) throws(NetworkError) -> Value {
+        guard let host else { return try body(network) }
+        var result: Result<Value, NetworkError>?
+        do throws(SystemError) {
+            try NetworkNamespace.inside(host.namespace) { () throws(SystemError) in
+                do throws(NetworkError) { result = .success(try body(network)) } catch { result = .failure(error) }
+            }
+        } catch {
+            throw NetworkError(.system, "cannot enter the host", cause: error)
+        }
+        return try result!.get()
     }
 
     var bridge: String { network.configuration.bridge }
@@ -39,8 +55,10 @@ final class TestContainer: Sendable {
 
     func attach(_ id: String, to test: TestNetwork, _ ports: String...) throws -> NetworkAttachment {
         let borrowed = Descriptor(owning: dup(namespace))
-        return try test.network.setUp(
-            containerID: id, netns: borrowed, ports: try ports.flatMap { try PortMapping.parse($0) })
+        let mappings = try ports.flatMap { try PortMapping.parse($0) }
+        return try test.onHost { network throws(NetworkError) in
+            try network.setUp(containerID: id, netns: borrowed, ports: mappings)
+        }
     }
 
     /// Runs a command inside, with its output.

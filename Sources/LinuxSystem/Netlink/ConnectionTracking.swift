@@ -1,5 +1,11 @@
 /// The kernel's table of connections (ctnetlink).
 public enum ConnectionTracking {
+    /// How many connections there are; nil when the kernel does not say.
+    public static func count() -> Int? {
+        guard let text = try? File.readText("/proc/sys/net/netfilter/nf_conntrack_count") else { return nil }
+        return Int(text.prefix { $0 != "\n" })
+    }
+
     /// Forgets the UDP flows that were sent to one of these ports. A flow keeps the
     /// translation, or the lack of one, that its first packet got, for as long as packets
     /// come: after the rules for a port have changed, it must be judged anew.
