@@ -54,18 +54,23 @@ final class LogFile {
             used = 0
             recordsInBuffer = 0
         }
+        let bytes = UnsafeRawBufferPointer(start: buffer.bytes, count: used)
+        let before = size
         if lostRecords > 0 {
             let note = note(lostRecords)
             guard note.withUnsafeBytes({ write($0) }) == note.count else {
                 lostRecords += recordsInBuffer
                 return
             }
+        }
+        let written = write(bytes)
+        if written == 0, lostRecords > 0 {
+            // There was room for the note only: it comes when the losses are over.
+            if let raw = file?.raw, ftruncate(raw, off_t(before)) == 0 { size = before }
+        } else {
             lostRecords = 0
         }
-        let bytes = UnsafeRawBufferPointer(start: buffer.bytes, count: used)
-        let written = write(bytes)
-        guard written < used else { return }
-        lostRecords += bytes[written...].count { $0 == 0x0A }
+        if written < used { lostRecords += bytes[written...].count { $0 == 0x0A } }
     }
 
     /// Writes whole records only: what a failure cut off is taken back.

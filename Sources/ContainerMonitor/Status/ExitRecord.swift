@@ -1,5 +1,5 @@
 public import JSONText
-import LinuxSystem
+public import LinuxSystem
 
 /// How a container's last run ended: what stays on disk when the monitor is
 /// gone. From the run's start to its end the record stands there unfinished,

@@ -1,32 +1,15 @@
-public import JSONText
-import LinuxSystem
-
-/// An instant, written as RFC 3339 in UTC with up to nine digits of a second.
-public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible {
-    /// Since 1970-01-01T00:00:00Z.
-    public var seconds: Int64
-    /// 0 to 999,999,999.
-    public var nanoseconds: Int32
-
-    public init(seconds: Int64, nanoseconds: Int32 = 0) {
-        self.seconds = seconds
-        self.nanoseconds = nanoseconds
-    }
-
+/// Moments as text: RFC 3339 in UTC with up to nine digits of a second.
+extension Timestamp: CustomStringConvertible {
     public static var now: Timestamp {
-        var time = timespec()
+        var time = Glibc.timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
-    }
-
-    public static func < (left: Timestamp, right: Timestamp) -> Bool {
-        (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
+        return Timestamp(time)
     }
 
     /// As Go's RFC3339Nano: the fraction has no zeros at its end.
     public var description: String { text(fullFraction: false) }
 
-    func text(fullFraction: Bool) -> String {
+    public func text(fullFraction: Bool) -> String {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 1) { buffer in
             let count = write(to: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), fullFraction: fullFraction)
             return String(decoding: UnsafeRawBufferPointer(buffer)[..<count], as: UTF8.self)
@@ -34,7 +17,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     }
 
     /// Writes at most 35 bytes.
-    func write(to output: UnsafeMutablePointer<UInt8>, fullFraction: Bool) -> Int {
+    public func write(to output: UnsafeMutablePointer<UInt8>, fullFraction: Bool) -> Int {
         let days = seconds >= 0 ? seconds / 86400 : -((86399 - seconds) / 86400)
         let second = Int(seconds - days * 86400)
         let date = Self.date(ofDay: days)
@@ -105,7 +88,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         self = value
     }
 
-    init?(parsing bytes: UnsafeRawBufferPointer) {
+    public init?(parsing bytes: UnsafeRawBufferPointer) {
         var position = 0
         func number(_ digits: Int) -> Int? {
             guard position + digits <= bytes.count else { return nil }
@@ -156,13 +139,4 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             + Int64(hour * 3600 + minute * 60 + second - offset)
         nanoseconds = Int32(fraction)
     }
-}
-
-extension Timestamp: JSONDocument {
-    public init(json: JSON) throws(JSONError) {
-        let text = try String(json: json)
-        guard let value = Timestamp(parsing: text) else { throw JSONError("\"\(text)\" is no RFC 3339 time") }
-        self = value
-    }
-    public var json: JSON { .string(description) }
 }

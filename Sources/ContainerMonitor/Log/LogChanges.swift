@@ -1,0 +1,45 @@
+import LinuxSystem
+
+/// Waits for a log to grow and for its container to end: by inotify and the
+/// monitor's pidfd, or ten times a second where the kernel has none left to give.
+final class LogChanges {
+    private let statusPath: String
+    private let inotify: SharedInotify?
+    private var monitor: (identity: ProcessIdentity, descriptor: SharedDescriptor)?
+
+    private final class SharedInotify {
+        let value: Inotify
+        init(_ paths: [String]) throws(SystemError) {
+            value = try Inotify()
+            // The directories: the files change their names.
+            for path in Set(paths.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) }) {
+                try value.watch(path, Inotify.modified | Inotify.created | Inotify.movedInto)
+            }
+        }
+    }
+
+    init(_ logPath: String, statusPath: String) {
+        self.statusPath = statusPath
+        inotify = try? SharedInotify([logPath, statusPath])
+    }
+
+    /// Nothing will be written any more: the container has ended for good, or its monitor has died.
+    var hasEnded: Bool {
+        guard let record: StatusRecord = (try? readDocument(statusPath)) ?? nil else { return true }
+        if record.phase == .exited { return true }
+        if monitor?.identity != record.monitor {
+            let fd = linux_syscall(Int(SYS_pidfd_open), Int(record.monitor.pid), 0, 0, 0, 0, 0)
+            monitor = fd < 0 ? nil : (record.monitor, SharedDescriptor(Descriptor(owning: Int32(fd))))
+        }
+        return !record.monitor.isAlive
+    }
+
+    func wait() {
+        var entries = [
+            pollfd(fd: inotify?.value.raw ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: monitor?.descriptor.raw ?? -1, events: Int16(POLLIN), revents: 0),
+        ]
+        poll(&entries, 2, inotify == nil ? 100 : monitor == nil ? 1000 : -1)
+        inotify?.value.drain()
+    }
+}
