@@ -33,6 +33,15 @@ public enum File {
         return try open2(path, at: directory, flags, mode, resolve)
     }
 
+    /// Like `open(beneath:)`, and refuses to cross to another mount too.
+    public static func open(
+        onSameMount path: String, at directory: Int32, _ flags: Int32 = O_RDONLY
+    ) throws(SystemError) -> Descriptor {
+        try open2(
+            path, at: directory, flags, 0,
+            UInt64(RESOLVE_BENEATH) | UInt64(RESOLVE_NO_MAGICLINKS) | UInt64(RESOLVE_NO_XDEV))
+    }
+
     private static func open2(
         _ path: String, at directory: Int32, _ flags: Int32, _ mode: mode_t, _ resolve: UInt64
     ) throws(SystemError) -> Descriptor {
