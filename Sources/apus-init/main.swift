@@ -1,1 +1,3 @@
-print("apus-init")
+import LinuxSystem
+
+exit(InitProcess.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,1 +1,6 @@
-print("apus-runtime")
+import CommandGrammar
+import ContainerRuntime
+import LinuxSystem
+
+StandardDescriptors.secure()
+exit(RuntimeProgram.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,174 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+/// The runtime's side of making a container's first process (`SyncMessage`).
+struct ContainerBirth {
+    /// The state directory, which the child must not keep locked.
+    var directory: Int32
+    var record: StateRecord
+    var cgroup: Cgroup
+
+    func deliver(
+        _ plan: inout InitPlan, into state: borrowing StateDirectory, options: CreateOptions
+    ) throws(RuntimeError) -> CreatedContainer {
+        let procfs = try during("open /proc") { () throws(SystemError) in try Procfs() }
+        let ends = try during("make the channel") { () throws(SystemError) in try UnixSocket.pair() }
+        // A user namespace's root may be unable to reach the root file system, which we can.
+        var tree: Descriptor?
+        let rootfs = plan.rootfs
+        if plan.namespaces.hasUser, plan.namespaces.hasMount {
+            tree = try during("open the root file system") { () throws(SystemError) in
+                try Mount.clone(rootfs, recursive: true)
+            }
+        }
+        plan.foreign.append(ends.first.raw)
+        let child = try clone(plan, channel: ends.second.raw, procfs: procfs.raw, tree: tree?.raw)
+        let channel = SyncChannel(ends.first)
+        // Closed here, so that its death is seen.
+        _ = consume ends.second
+        do throws(RuntimeError) {
+            let container = try accompany(child.pid, channel, plan, state, options)
+            return CreatedContainer(
+                pid: child.pid, pidfd: child.pidfd, terminal: container.terminal, channel: container.channel)
+        } catch {
+            child.abandon()
+            throw error
+        }
+    }
+
+    private func clone(
+        _ plan: InitPlan, channel: Int32, procfs: Int32, tree: Int32?
+    ) throws(RuntimeError) -> ChildProcess {
+        Runtime.hide()
+        let flags = UInt64(UInt32(bitPattern: plan.namespaces.cloned))
+        let target = cgroup.joinTarget
+        func start() throws(SystemError) -> ChildProcess {
+            try Clone.process(flags: flags, cgroup: target) {
+                ContainerInit(plan: plan, channel: channel, procfs: procfs, rootTree: tree).run()
+            }
+        }
+        return try during("make the container's process") { () throws(SystemError) in
+            guard let namespace = plan.namespaces.joinedPID else { return try start() }
+            return try PIDNamespace.forChildren(namespace) { () throws(SystemError) in try start() }
+        }
+    }
+
+    private struct Outcome: ~Copyable {
+        var terminal: Descriptor?
+        var channel: Descriptor?
+    }
+
+    private func accompany(
+        _ pid: pid_t, _ channel: consuming SyncChannel, _ plan: InitPlan, _ state: borrowing StateDirectory,
+        _ options: CreateOptions
+    ) throws(RuntimeError) -> Outcome {
+        if plan.namespaces.hasNewUser {
+            try UserNamespace.writeMaps(of: pid, uids: plan.linux.uidMappings, gids: plan.linux.gidMappings)
+            try send(.mapped, channel)
+        }
+        var record = record
+        record.pid = pid
+        guard let status = try during("inspect process \(pid)", { () throws(SystemError) in try ProcessStatus.read(pid) })
+        else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
+        record.startTime = status.startTime
+        try state.write(record)
+        try send(.go, channel)
+
+        var terminal: Descriptor?
+        var isExecuting = false
+        while true {
+            var received = try during("talk to the container's process") { () throws(SystemError) in
+                try channel.receive()
+            }
+            guard let message = received.message else {
+                if isExecuting { break }
+                throw RuntimeError(.system, "the container's process ended while it was set up")
+            }
+            switch message {
+            case .failed(let error): throw error
+            case .launchFailed(let failure): throw failure.error(command: plan.process.spec.args[0])
+            case .hooks:
+                try runHooks(plan, pid)
+                try send(.hooked, channel)
+            case .terminal(let name):
+                terminal = received.descriptor.take()
+                if let path = options.consoleSocket, let master = terminal.take() {
+                    try ConsoleSocket.send(master.raw, name: name, to: path)
+                }
+            case .executing: isExecuting = true
+            case .waiting:
+                try PIDFile.write(pid, to: options.pidFile)
+                return Outcome(terminal: terminal.take(), channel: channel.take())
+            case .mapped, .go, .hooked:
+                throw RuntimeError(.system, "the container's process broke the protocol")
+            }
+        }
+        try PIDFile.write(pid, to: options.pidFile)
+        return Outcome(terminal: terminal.take(), channel: nil)
+    }
+
+    private func send(_ message: SyncMessage, _ channel: borrowing SyncChannel) throws(RuntimeError) {
+        try during("talk to the container's process") { () throws(SystemError) in try channel.send(message) }
+    }
+
+    private func runHooks(_ plan: InitPlan, _ pid: pid_t) throws(RuntimeError) {
+        guard let hooks = plan.config.hooks else { return }
+        let state = RuntimeState(
+            ociVersion: plan.config.ociVersion, id: plan.id, status: .creating, pid: pid, bundle: plan.bundle,
+            annotations: plan.config.annotations)
+        try HookRunner.run(hooks.prestart, "prestart", state: state)
+        try HookRunner.run(hooks.createRuntime, "createRuntime", state: state)
+    }
+}
+
+extension LaunchProgram.Failure {
+    /// The failure in the words of an error about the command.
+    func error(command: String) -> RuntimeError {
+        guard stage == .execute else {
+            return RuntimeError(.system, "\(stage?.description ?? "launch"): \(errno)")
+        }
+        let isMissing = errno == .noEntry || errno == .notDirectory
+        return RuntimeError(
+            isMissing ? .commandNotFound : .commandNotExecutable, "exec \(command): \(errno)")
+    }
+}
+
+/// Who waits for a container's terminal at a socket (as `runc --console-socket` has it).
+enum ConsoleSocket {
+    static func send(_ master: Int32, name: String, to path: String) throws(RuntimeError) {
+        try during("send the terminal to console socket \(path)") { () throws(SystemError) in
+            let socket = try UnixSocket.connect(path, .stream)
+            try UnixSocket.send(socket.raw, Array(name.utf8), descriptors: [master])
+        }
+    }
+}
+
+enum PIDFile {
+    /// Readers find nothing or the whole number.
+    static func write(_ pid: pid_t, to path: String?) throws(RuntimeError) {
+        guard let path else { return }
+        try during("write the PID file") { () throws(SystemError) in
+            try File.replace(path, with: Array(String(pid).utf8), durable: false)
+        }
+    }
+}
+
+enum PIDNamespace {
+    /// Runs a body that makes children, which are born in a PID namespace.
+    static func forChildren<Value: ~Copyable>(
+        _ namespace: Int32, _ body: () throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
+        let kind = Int32(bitPattern: UInt32(CLONE_NEWPID))
+        let own = try File.open("/proc/self/ns/pid", O_RDONLY)
+        try Namespace.join(namespace, kinds: kind)
+        do throws(SystemError) {
+            let value = try body()
+            try Namespace.join(own.raw, kinds: kind)
+            return value
+        } catch {
+            try? Namespace.join(own.raw, kinds: kind)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import LinuxSystem
+import OCISpec
+
+/// A process that joins a container which runs already.
+struct ContainerEntry {
+    var id: String
+    var record: StateRecord
+    var plan: ProcessPlan
+    var namespaces: [LinuxNamespace]
+    var options: ExecOptions
+    var cgroup: Cgroup?
+
+    /// - Parameter initial: the container's first process.
+    func enter(_ initial: Int32) throws(RuntimeError) -> CreatedContainer {
+        let procfs = try during("open /proc") { () throws(SystemError) in try Procfs() }
+        let ends = try during("make the channel") { () throws(SystemError) in try UnixSocket.pair() }
+        var root: Descriptor?
+        if !namespaces.contains(where: { $0.type == .mount }) || record.noPivot {
+            // The root of its mount namespace is not its root.
+            root = try during("open the container's root") { () throws(SystemError) in
+                try File.open("/proc/\(record.pid)/root", O_PATH | O_DIRECTORY)
+            }
+        }
+        let child = try clone(
+            initial, channel: ends.second.raw, foreign: ends.first.raw, procfs: procfs.raw, root: root?.raw)
+        let channel = SyncChannel(ends.first)
+        _ = consume ends.second
+        do throws(RuntimeError) {
+            let terminal = try accompany(child.pid, channel)
+            try PIDFile.write(child.pid, to: options.pidFile)
+            return CreatedContainer(pid: child.pid, pidfd: child.pidfd, terminal: terminal, channel: nil)
+        } catch {
+            child.abandon()
+            throw error
+        }
+    }
+
+    private func clone(
+        _ initial: Int32, channel: Int32, foreign: Int32, procfs: Int32, root: Int32?
+    ) throws(RuntimeError) -> ChildProcess {
+        // Before the process exists in the container's PID namespace (CVE-2016-9962).
+        Runtime.hide()
+        func start() throws(SystemError) -> ChildProcess {
+            try Clone.process(flags: 0) {
+                EntryProcess(
+                    entry: self, initial: initial, foreign: foreign, channel: channel, procfs: procfs,
+                    root: root
+                ).run()
+            }
+        }
+        return try during("make a process in the container") { () throws(SystemError) in
+            guard namespaces.contains(where: { $0.type == .pid }) else { return try start() }
+            return try PIDNamespace.forChildren(initial) { () throws(SystemError) in try start() }
+        }
+    }
+
+    private func accompany(_ pid: pid_t, _ channel: borrowing SyncChannel) throws(RuntimeError) -> Descriptor? {
+        if let cgroup {
+            do throws(CgroupError) {
+                try cgroup.add(pid: pid, initPid: record.pid)
+            } catch {
+                throw RuntimeError(.system, "\(error)")
+            }
+        }
+        try during("talk to the new process") { () throws(SystemError) in try channel.send(.go) }
+        var terminal: Descriptor?
+        var isExecuting = false
+        while true {
+            var received = try during("talk to the new process") { () throws(SystemError) in
+                try channel.receive()
+            }
+            switch received.message {
+            case nil:
+                if isExecuting { return terminal }
+                throw RuntimeError(.system, "the new process ended while it was set up")
+            case .failed(let error): throw error
+            case .launchFailed(let failure): throw failure.error(command: plan.spec.args[0])
+            case .executing: isExecuting = true
+            case .terminal(let name):
+                terminal = received.descriptor.take()
+                if let path = options.consoleSocket, let master = terminal.take() {
+                    try ConsoleSocket.send(master.raw, name: name, to: path)
+                }
+            default: throw RuntimeError(.system, "the new process broke the protocol")
+            }
+        }
+    }
+}
+
+/// What the added process does before it becomes its command.
+final class EntryProcess {
+    private var entry: ContainerEntry
+    private let initial: Int32
+    private let foreign: Int32
+    private let channel: SyncChannel
+    private let procfs: Procfs
+    private let root: Int32?
+
+    /// The numbers are of descriptors that this process has from its parent.
+    init(entry: ContainerEntry, initial: Int32, foreign: Int32, channel: Int32, procfs: Int32, root: Int32?) {
+        self.entry = entry
+        self.initial = initial
+        self.foreign = foreign
+        self.channel = SyncChannel(Descriptor(owning: channel))
+        self.procfs = Procfs(inheriting: procfs)
+        self.root = root
+    }
+
+    func run() -> Never {
+        do throws(RuntimeError) {
+            try prepare()
+        } catch {
+            try? channel.send(.failed(error))
+        }
+        _exit(1)
+    }
+
+    private func prepare() throws(RuntimeError) -> Never {
+        close(foreign)
+        SignalMask.reset()
+        umask(0)
+        setsid()
+        channel.await(.go)
+        // Through the host's procfs, while its rights are the host's.
+        try entry.plan.applyToSelf(procfs)
+        try joinNamespaces()
+        try SessionKeyring.join("_ses.\(entry.id)")
+        try enterRoot()
+        let slash = try during("open the container's root") { () throws(SystemError) in
+            try File.open("/", O_PATH | O_DIRECTORY)
+        }
+        let rootfs = Rootfs(root: slash)
+        if entry.plan.spec.terminal {
+            let console = try Console(rootfs: rootfs, devpts: nil)
+            try console.attach(size: entry.plan.spec.consoleSize, binding: nil)
+            try during("hand over the terminal") { () throws(SystemError) in
+                try channel.send(.terminal(console.name), descriptor: console.master.raw)
+            }
+        } else {
+            try StandardStreams.set(entry.options.streams)
+        }
+        try entry.plan.ownStreams()
+        entry.plan.addHome()
+        try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
+        let command = try entry.plan.findCommand()
+        try entry.plan.launch(command, channel: channel)
+    }
+
+    /// All of the first process's namespaces at once (setns(2), pidfds). The PID
+    /// namespace is ours since birth.
+    private func joinNamespaces() throws(RuntimeError) {
+        var kinds: Int32 = 0
+        for namespace in entry.namespaces where namespace.type != .pid { kinds |= namespace.type.flag }
+        guard kinds != 0 else { return }
+        try during("join the container's namespaces") { () throws(SystemError) in
+            try Namespace.join(initial, kinds: kinds)
+            if entry.namespaces.contains(where: { $0.type == .user }) {
+                _ = try retrying("setresgid") { setresgid(0, 0, 0) }
+                _ = try retrying("setresuid") { setresuid(0, 0, 0) }
+            }
+        }
+    }
+
+    private func enterRoot() throws(RuntimeError) {
+        guard let raw = root else { return }
+        try during("enter the container's root") { () throws(SystemError) in
+            _ = try retrying("fchdir") { fchdir(raw) }
+            _ = try retrying("chroot") { chroot(".") }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+/// Runs the config's hooks: one after another, the container's state on their
+/// standard input.
+enum HookRunner {
+    static func run(_ hooks: [Hook], _ kind: String, state: RuntimeState) throws(RuntimeError) {
+        guard !hooks.isEmpty else { return }
+        let text = state.json.bytes()
+        for (position, hook) in hooks.enumerated() {
+            do throws(SystemError) {
+                try run(hook, state: text)
+            } catch {
+                throw RuntimeError(
+                    .hook, "error running \(kind) hook #\(position)", cause: error)
+            }
+        }
+    }
+
+    private static func run(_ hook: Hook, state: [UInt8]) throws(SystemError) {
+        let arguments = hook.args.isEmpty ? [hook.path] : hook.args
+        let input = try FD.pipe()
+        let output = try FD.pipe(nonBlocking: true)
+        let pid = try Spawn.start(
+            hook.path, arguments, environment: hook.env,
+            descriptors: [input.reading.raw, output.writing.raw, output.writing.raw])
+        var ends = HookStreams(input: input.writing, output: output.reading)
+        try ends.converse(state, pid: pid, seconds: hook.timeout, path: hook.path)
+    }
+}
+
+/// The runtime's ends of a hook's streams.
+private struct HookStreams: ~Copyable {
+    var input: Descriptor?
+    let output: Descriptor
+
+    init(input: consuming Descriptor, output: consuming Descriptor) {
+        self.input = consume input
+        self.output = output
+    }
+
+    /// Feeds the hook, keeps the start of what it says, and waits for its end.
+    mutating func converse(_ state: [UInt8], pid: pid_t, seconds: Int?, path: String) throws(SystemError) {
+        let pidfd = try watch(pid)
+        var said: [UInt8] = []
+        var written = 0
+        let deadline = seconds.map { MonotonicClock.milliseconds + Int64($0) * 1000 }
+        while true {
+            if written == state.count { input = nil }
+            var entries = [
+                pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: output.raw, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: input?.raw ?? -1, events: Int16(POLLOUT), revents: 0),
+            ]
+            var left: Int32 = -1
+            if let deadline { left = Int32(clamping: max(0, deadline - MonotonicClock.milliseconds)) }
+            let ready = poll(&entries, 3, left)
+            if ready == 0 {
+                kill(pid, SIGKILL)
+                _ = try? Spawn.wait(pid)
+                throw SystemError("run hook (time-out after \(seconds ?? 0) seconds)", path, Errno(ETIMEDOUT))
+            }
+            if entries[1].revents != 0 { read(into: &said) }
+            if entries[2].revents != 0, let raw = input?.raw {
+                let count = state[written...].withUnsafeBytes { Glibc.write(raw, $0.baseAddress, $0.count) }
+                // A hook need not read its state.
+                if count > 0 { written += count } else if Errno.current != .again { written = state.count }
+            }
+            if entries[0].revents != 0 { break }
+        }
+        read(into: &said)
+        let status = try Spawn.wait(pid)
+        guard status.exitCode == 0 else {
+            let words = String(decoding: said, as: UTF8.self).split(separator: "\n").joined(separator: "; ")
+            let end = status.signal.map { "signal \($0)" } ?? "exit status \(status.exitCode)"
+            throw SystemError("run hook (\(end), output: \(words))", path, Errno(ECANCELED))
+        }
+    }
+
+    private mutating func watch(_ pid: pid_t) throws(SystemError) -> Descriptor {
+        do throws(SystemError) {
+            if let raw = input?.raw { try FD.setNonBlocking(raw, true) }
+            return try Pidfd.open(pid)
+        } catch {
+            kill(pid, SIGKILL)
+            _ = try? Spawn.wait(pid)
+            throw error
+        }
+    }
+
+    private func read(into said: inout [UInt8]) {
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = Glibc.read(output.raw, &chunk, chunk.count)
+            guard count > 0 else { return }
+            if said.count < 2000 { said.append(contentsOf: chunk[..<count]) }
+        }
+    }
+}
+
+enum MonotonicClock {
+    static var milliseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+}

@@ -1,0 +1,111 @@
+import LinuxSystem
+
+extension Rootfs {
+    /// How mounts of the container and of the host follow each other
+    /// (`linux.rootfsPropagation`).
+    enum Propagation: String {
+        case `private`, rprivate, slave, rslave, shared, rshared, unbindable, runbindable
+
+        var flags: UInt {
+            switch self {
+            case .private: UInt(MS_PRIVATE)
+            case .rprivate: UInt(MS_PRIVATE | MS_REC)
+            case .slave: UInt(MS_SLAVE)
+            case .rslave: UInt(MS_SLAVE | MS_REC)
+            case .shared: UInt(MS_SHARED)
+            case .rshared: UInt(MS_SHARED | MS_REC)
+            case .unbindable: UInt(MS_UNBINDABLE)
+            case .runbindable: UInt(MS_UNBINDABLE | MS_REC)
+            }
+        }
+
+        var isShared: Bool { self == .shared || self == .rshared }
+        /// What the first change of all mounts does already.
+        var isDoneFromTheStart: Bool {
+            switch self {
+            case .private, .rprivate, .slave, .rslave: true
+            default: false
+            }
+        }
+    }
+
+    /// In a new mount namespace: cuts its mounts off from the host's and mounts
+    /// the bundle's root onto itself, because pivot_root(2) wants a mount.
+    /// - Parameter tree: a detached copy of it, when the caller made one already.
+    static func mount(
+        path: String, tree: Int32?, propagation: Propagation?
+    ) throws(RuntimeError) -> Rootfs {
+        let shared = propagation?.isShared ?? false
+        try during("set the propagation of the root mount") { () throws(SystemError) in
+            switch propagation {
+            case .private, .rprivate: try Mount.setPropagation("/", UInt(MS_PRIVATE | MS_REC))
+            // Stays as it is: mounts below may have to reach the host.
+            case .shared, .rshared: break
+            default: try Mount.setPropagation("/", UInt(MS_SLAVE | MS_REC))
+            }
+        }
+        if shared {
+            try during("make the mount of \(path) private") { () throws(SystemError) in
+                try makeParentPrivate(path)
+            }
+        }
+        return try during("mount the root file system \(path)") { () throws(SystemError) in
+            let root = try copy(path, tree)
+            if shared { try Mount.change(root.raw, Mount.Attributes(), propagation: UInt64(MS_PRIVATE)) }
+            let place = try File.open(path, O_PATH | O_DIRECTORY)
+            try Mount.attach(root.raw, onto: place.raw)
+            return Rootfs(root: root)
+        }
+    }
+
+    private static func copy(_ path: String, _ tree: Int32?) throws(SystemError) -> Descriptor {
+        if let tree { return Descriptor(owning: tree) }
+        return try Mount.clone(path, recursive: true)
+    }
+
+    /// pivot_root(2) refuses a new root whose parent mount is shared, and what
+    /// is mounted there would appear on the host.
+    private static func makeParentPrivate(_ path: String) throws(SystemError) {
+        var path = path
+        while true {
+            do throws(SystemError) {
+                return try Mount.setPropagation(path, UInt(MS_PRIVATE))
+            } catch where error.errno == .invalid && path != "/" {
+                // No mount point: its parent may be one.
+                path = split(path).directory
+            }
+        }
+    }
+
+    /// Makes this root the root of the process, and forgets the host's.
+    func enter(propagation: Propagation?, withoutPivot: Bool) throws(RuntimeError) {
+        try during("enter the root file system") { () throws(SystemError) in
+            _ = try retrying("chdir") { fchdir(root.raw) }
+            if withoutPivot {
+                // A root on an initramfs cannot be pivoted away: put ours on top of it.
+                let slash = try File.open("/", O_PATH | O_DIRECTORY)
+                try Mount.attach(root.raw, onto: slash.raw)
+                _ = try retrying("chroot") { chroot(".") }
+            } else {
+                try Mount.pivotToWorkingDirectory()
+                // "." is the old root now, mounted over the new one (pivot_root(2), NOTES). Were it
+                // shared, unmounting it here would unmount it on the host.
+                if propagation?.isShared ?? false { try Mount.setPropagation(".", UInt(MS_SLAVE | MS_REC)) }
+                try Mount.detach(".", followLinks: true)
+            }
+            _ = try retrying("chdir") { chdir("/") }
+            if let propagation, !propagation.isDoneFromTheStart {
+                try Mount.setPropagation("/", propagation.flags)
+            }
+        }
+    }
+
+    /// Only chroot(2), for a container in a mount namespace that is not its own.
+    func change() throws(RuntimeError) {
+        try during("enter the root file system") { () throws(SystemError) in
+            _ = try retrying("chdir") { fchdir(root.raw) }
+            _ = try retrying("chroot") { chroot(".") }
+            _ = try retrying("chdir") { chdir("/") }
+        }
+    }
+}

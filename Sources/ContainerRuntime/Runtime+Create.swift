@@ -1,0 +1,170 @@
+import LinuxSystem
+import JSONText
+import OCISpec
+
+extension Runtime {
+    /// Makes a container whose process waits for `start`.
+    public func create(
+        _ id: String, bundle: String, options: CreateOptions = CreateOptions()
+    ) throws(RuntimeError) -> CreatedContainer {
+        try make(id, bundle: try Bundle(bundle), options: options, waiting: true)
+    }
+
+    /// Makes a container and starts it at once. On return its command has been executed.
+    public func run(
+        _ id: String, bundle: String, options: CreateOptions = CreateOptions()
+    ) throws(RuntimeError) -> CreatedContainer {
+        let bundle = try Bundle(bundle)
+        let container = try make(id, bundle: bundle, options: options, waiting: false)
+        if let hooks = bundle.config.hooks, !hooks.poststart.isEmpty {
+            do throws(RuntimeError) {
+                try HookRunner.run(hooks.poststart, "poststart", state: try state(id))
+            } catch {
+                try? delete(id, force: true)
+                throw error
+            }
+        }
+        return container
+    }
+
+    private func make(
+        _ id: String, bundle: Bundle, options: CreateOptions, waiting: Bool
+    ) throws(RuntimeError) -> CreatedContainer {
+        guard var process = bundle.config.process else {
+            throw RuntimeError(.invalidConfig, "process must be specified")
+        }
+        process.env += options.environment
+        if process.terminal, options.consoleSocket == nil, !options.returnsTerminal {
+            throw RuntimeError(
+                .invalidConfig, "cannot allocate tty if the runtime will detach without setting console socket")
+        }
+        guard process.terminal || options.consoleSocket == nil else {
+            throw RuntimeError(
+                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
+        }
+        let linux = bundle.config.linux ?? LinuxSpec()
+        let namespaces = try NamespacePlan(linux.namespaces)
+        let plan = try ProcessPlan(
+            process, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
+            preservedDescriptors: options.preservedDescriptors)
+        let mounts = try Self.mounts(bundle, namespaces)
+        let propagation = try Self.propagation(linux.rootfsPropagation)
+
+        let directory = try StateDirectory(creating: id, root: root)
+        do throws(RuntimeError) {
+            var record = StateRecord(
+                ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
+                created: Timestamp.now, owner: Self.owner)
+            record.annotations = bundle.config.annotations
+            record.noPivot = options.noPivot
+            record.cgroupsPath = Self.cgroupsPath(linux, id)
+            try directory.write(record)
+            let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
+            let cgroup = try Self.makeCgroup(record.cgroupsPath, linux.resources)
+            do throws(RuntimeError) {
+                record.cgroup = cgroup.json
+                let entrance: CgroupEntrance
+                do throws(CgroupError) {
+                    entrance = try cgroup.openEntrance()
+                } catch {
+                    throw RuntimeError(.system, "\(error)")
+                }
+                var initial = InitPlan(
+                    id: id, bundle: bundle.path, config: bundle.config, rootfs: bundle.rootfs, process: plan,
+                    mounts: mounts, namespaces: namespaces,
+                    cgroupMounts: CgroupMounts(
+                        cgroup, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
+                    propagation: propagation, streams: options.streams, options: options,
+                    startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
+                    isBornInCgroup: cgroup.joinTarget != nil)
+                let birth = ContainerBirth(directory: directory.raw, record: record, cgroup: cgroup)
+                return try birth.deliver(&initial, into: directory, options: options)
+            } catch {
+                try? cgroup.kill()
+                try? cgroup.delete()
+                throw error
+            }
+        } catch {
+            try? StateDirectory.remove(id, root: root)
+            throw error.under("unable to start container process")
+        }
+    }
+
+    /// The copy of the config that `exec` reads, so that changes of the bundle have no effect
+    /// (runtime.md, "Lifecycle"); and the FIFO that `start` writes to.
+    private static func prepare(
+        _ directory: borrowing StateDirectory, _ config: [UInt8], waiting: Bool
+    ) throws(RuntimeError) -> HeldDescriptor? {
+        try during("write the container's state") { () throws(SystemError) in
+            let file = try File.open(
+                StateRecord.configName, at: directory.raw, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+            try FD.writeAll(file.raw, config)
+            guard waiting else { return nil }
+            _ = try retrying("mkfifo") { mkfifoat(directory.raw, StateRecord.fifoName, 0o600) }
+            return HeldDescriptor(
+                try File.open(StateRecord.fifoName, at: directory.raw, O_RDWR | O_NOFOLLOW))
+        }
+    }
+
+    // MARK: - Plans
+
+    static func compile(_ profile: Seccomp?) throws(RuntimeError) -> SeccompFilter? {
+        guard let profile else { return nil }
+        let filter: SeccompFilter
+        do throws(SeccompError) {
+            filter = try SeccompFilter.compile(profile)
+        } catch {
+            throw RuntimeError(.invalidConfig, "linux.seccomp: \(error)")
+        }
+        if filter.notifies { throw RuntimeError(.unsupported, "SCMP_ACT_NOTIFY is not supported") }
+        return filter
+    }
+
+    static func cgroupsPath(_ linux: LinuxSpec, _ id: String) -> String {
+        linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
+    }
+
+    static func makeCgroup(_ path: String, _ resources: LinuxResources?) throws(RuntimeError) -> Cgroup {
+        do throws(CgroupError) {
+            return try Cgroup.create(path: path, resources: resources)
+        } catch {
+            throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
+        }
+    }
+
+    private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError) -> [MountRequest] {
+        guard namespaces.hasMount else {
+            if bundle.config.mounts.isEmpty { return [] }
+            throw RuntimeError(.invalidConfig, "mounts need a mount namespace")
+        }
+        var requests: [MountRequest] = []
+        for mount in bundle.config.mounts {
+            let request = try MountRequest(mount, bundle: bundle.path)
+            if request.options.isBind, !request.options.isRemount, namespaces.hasUser || request.options.mapsIDs {
+                // The container's root may be unable to reach the source, which we can.
+                request.tree = try during("open mount source") { () throws(SystemError) in
+                    try Mount.clone(request.source, recursive: request.options.isRecursive)
+                }
+            }
+            if request.options.mapsIDs {
+                request.userNamespace = try UserNamespace.make(
+                    uids: request.uidMappings.isEmpty
+                        ? bundle.config.linux?.uidMappings ?? [] : request.uidMappings,
+                    gids: request.gidMappings.isEmpty
+                        ? bundle.config.linux?.gidMappings ?? [] : request.gidMappings)
+            }
+            requests.append(request)
+        }
+        return requests
+    }
+
+    private static func propagation(_ name: String?) throws(RuntimeError) -> Rootfs.Propagation? {
+        guard let name, !name.isEmpty else { return nil }
+        guard let propagation = Rootfs.Propagation(rawValue: name) else {
+            throw RuntimeError(.invalidConfig, "rootfsPropagation=\(name) is not supported")
+        }
+        return propagation
+    }
+
+    private static var owner: String { getuid() == 0 ? "root" : String(getuid()) }
+}

@@ -1,0 +1,95 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+extension Runtime {
+    /// Removes what was made for a container.
+    /// - Parameter force: kills its processes first, and takes away what a killed
+    ///   runtime left of it; then a container that does not exist is no error.
+    /// - Throws: `.wrongState` while it runs, without `force`.
+    public func delete(_ id: String, force: Bool = false) throws(RuntimeError) {
+        do throws(RuntimeError) {
+            try remove(try StateDirectory(opening: id, root: root), force: force)
+        } catch where error.code == .notFound && force {
+        }
+    }
+
+    private func remove(_ directory: borrowing StateDirectory, force: Bool) throws(RuntimeError) {
+        let id = directory.id
+        let record = try directory.record()
+        if force, let record { try kill(record) }
+        if force { lockPatiently(directory) } else if !directory.tryLock() {
+            throw RuntimeError(.wrongState, "cannot delete container \(id) that is not stopped: creating")
+        }
+        // Read again: the lock's last holder may have gone further.
+        guard let record = try directory.record() else {
+            try StateDirectory.remove(id, root: root)
+            return
+        }
+        if force { try kill(record) }
+        var stopped = try Self.state(directory, record)
+        if stopped.status != .stopped {
+            // It is our own lock that makes it look unfinished.
+            guard record.pid == 0 else {
+                throw RuntimeError(
+                    .wrongState,
+                    "cannot delete container \(id) that is not stopped: \(stopped.status.rawValue)")
+            }
+            stopped.status = .stopped
+        }
+        try removeCgroup(record)
+        let hooks = try? Self.config(directory).hooks
+        try StateDirectory.remove(id, root: root)
+        if let hooks, !hooks.poststop.isEmpty {
+            // config.md, "Poststop": a failure is no reason to stop here.
+            for hook in hooks.poststop {
+                try? HookRunner.run([hook], "poststop", state: stopped)
+            }
+        }
+    }
+
+    /// Kills the first process, and the others, and waits until they are gone.
+    private func kill(_ record: StateRecord) throws(RuntimeError) {
+        if let process = try Self.open(record) {
+            try? Pidfd.send(SIGKILL, to: process.raw)
+            let cgroup = try Self.cgroup(record)
+            if Self.isFrozen(cgroup) { try? cgroup?.thaw() }
+            let hasEnded = try during("wait for container \(record.id)") { () throws(SystemError) in
+                try Pidfd.waitForEnd(process.raw, milliseconds: 10_000)
+            }
+            guard hasEnded else {
+                throw RuntimeError(.wrongState, "container init still running")
+            }
+        }
+    }
+
+    /// A runtime that makes the container sees its process die and lets go.
+    private func lockPatiently(_ directory: borrowing StateDirectory) {
+        for _ in 0..<500 {
+            if directory.tryLock() { return }
+            usleep(10_000)
+        }
+    }
+
+    private func removeCgroup(_ record: StateRecord) throws(RuntimeError) {
+        do throws(CgroupError) {
+            let cgroup: Cgroup
+            if let recorded = record.cgroup {
+                cgroup = try Cgroup.load(recorded)
+            } else {
+                guard !record.cgroupsPath.isEmpty else { return }
+                // The runtime was killed around making it: take it over as it is, to remove it.
+                cgroup = try Cgroup.create(path: record.cgroupsPath, resources: nil)
+            }
+            // Without a PID namespace of their own, others may have outlived the first process.
+            do throws(CgroupError) {
+                try cgroup.delete(patience: 0)
+            } catch where error.code == .inUse {
+                try cgroup.kill()
+                try cgroup.delete()
+            }
+        } catch {
+            throw RuntimeError(.system, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import JSONText
+import LinuxSystem
+public import OCISpec
+
+/// How a process is added to a container, beside what its description says.
+public struct ExecOptions: Sendable {
+    /// What standard input, output and error become; nil keeps the caller's. Without a terminal.
+    public var streams: [Int32?]
+    /// A UNIX stream socket that the terminal's master is sent to; nil returns it.
+    public var consoleSocket: String?
+    public var pidFile: String?
+    public var preservedDescriptors: Int32
+    /// Also in a paused container, where the process waits until that goes on.
+    public var ignoresPaused: Bool
+
+    public init(
+        streams: [Int32?] = [nil, nil, nil], consoleSocket: String? = nil, pidFile: String? = nil,
+        preservedDescriptors: Int32 = 0, ignoresPaused: Bool = false
+    ) {
+        self.streams = streams
+        self.consoleSocket = consoleSocket
+        self.pidFile = pidFile
+        self.preservedDescriptors = preservedDescriptors
+        self.ignoresPaused = ignoresPaused
+    }
+}
+
+extension Runtime {
+    /// The process of a container's config, to take defaults for `exec` from.
+    public func process(_ id: String) throws(RuntimeError) -> ProcessSpec {
+        let directory = try StateDirectory(opening: id, root: root)
+        guard let process = try Self.config(directory).process else {
+            throw RuntimeError(.invalidConfig, "process must be specified")
+        }
+        return process
+    }
+
+    /// Runs another process in a container. On return its command has been executed.
+    public func exec(
+        _ id: String, _ spec: ProcessSpec, options: ExecOptions = ExecOptions()
+    ) throws(RuntimeError) -> CreatedContainer {
+        let directory = try StateDirectory(opening: id, root: root)
+        guard let record = try directory.record() else {
+            throw RuntimeError(.wrongState, "cannot exec in a stopped container")
+        }
+        switch try Self.status(directory, record) {
+        case .stopped: throw RuntimeError(.wrongState, "cannot exec in a stopped container")
+        case .paused where !options.ignoresPaused:
+            throw RuntimeError(.wrongState, "cannot exec in a paused container (use --ignore-paused to override)")
+        default: break
+        }
+        guard spec.terminal || options.consoleSocket == nil else {
+            throw RuntimeError(
+                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
+        }
+        guard let initial = try Self.open(record) else {
+            throw RuntimeError(.wrongState, "cannot exec in a stopped container")
+        }
+        let config = try Self.config(directory)
+        let linux = config.linux ?? LinuxSpec()
+        let plan = try ProcessPlan(
+            spec, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
+            preservedDescriptors: options.preservedDescriptors)
+        let entry = ContainerEntry(
+            id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
+            cgroup: try Self.cgroup(record))
+        do throws(RuntimeError) {
+            return try entry.enter(initial.raw)
+        } catch {
+            throw error.under("exec failed")
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+/// `state.json` in a container's state directory: what another process needs to
+/// find the container again. It is written first without a process, so that a
+/// runtime that is killed on the way leaves what `delete` can undo, and a second
+/// time with it.
+struct StateRecord: JSONDocument {
+    static let fileName = "state.json"
+    static let configName = "config.json"
+    static let fifoName = "exec.fifo"
+
+    var ociVersion: String
+    var id: String
+    /// 0 until the process exists.
+    var pid: Int32 = 0
+    var startTime: UInt64 = 0
+    var bundle: String
+    var rootfs: String
+    var annotations: [String: String] = [:]
+    /// RFC 3339, UTC.
+    var created: String
+    var owner: String
+    var noPivot = false
+    /// Where the cgroup is to be, known before it is made.
+    var cgroupsPath = ""
+    /// As `Cgroup` describes itself.
+    var cgroup: JSON?
+    var unknown = JSONObject()
+
+    init(ociVersion: String, id: String, bundle: String, rootfs: String, created: String, owner: String) {
+        self.ociVersion = ociVersion
+        self.id = id
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.created = created
+        self.owner = owner
+    }
+
+    init(json: JSON) throws(JSONError) {
+        var reader = try ObjectReader(json)
+        ociVersion = try reader.required("ociVersion")
+        id = try reader.required("id")
+        pid = try reader.optional("pid") ?? 0
+        startTime = try reader.optional("startTime") ?? 0
+        bundle = try reader.required("bundle")
+        rootfs = try reader.optional("rootfs") ?? ""
+        annotations = try reader.optional("annotations") ?? [:]
+        created = try reader.optional("created") ?? ""
+        owner = try reader.optional("owner") ?? ""
+        noPivot = try reader.optional("noPivot") ?? false
+        cgroupsPath = try reader.optional("cgroupsPath") ?? ""
+        cgroup = try reader.optional("cgroup")
+        unknown = reader.unknown
+    }
+
+    var json: JSON {
+        var object = JSONObject()
+        object.set("ociVersion", ociVersion)
+        object.set("id", id)
+        object.set("pid", pid)
+        object.set("startTime", startTime)
+        object.set("bundle", bundle)
+        object.set("rootfs", rootfs)
+        object.set("annotations", nonEmpty: annotations)
+        object.set("created", created)
+        object.set("owner", owner)
+        if noPivot { object.set("noPivot", noPivot) }
+        object.set("cgroupsPath", cgroupsPath)
+        object.set("cgroup", cgroup)
+        object.append(unknown: unknown)
+        return .object(object)
+    }
+}

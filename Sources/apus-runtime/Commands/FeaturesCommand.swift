@@ -1,0 +1,56 @@
+import CommandGrammar
+import JSONText
+import LinuxSystem
+import OCISpec
+
+enum FeaturesCommand {
+    static let command = Command(
+        "features", usage: "", summary: "show the enabled features", arguments: .none, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        Output.print(features.text(indent: "    "))
+        return 0
+    }
+
+    /// The Features Structure of the specification (features.md).
+    private static var features: JSON {
+        [
+            "ociVersionMin": "1.0.0",
+            "ociVersionMax": .string(RuntimeProgram.specVersion),
+            "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+            "mountOptions": .array(mountOptions.sorted().map { .string($0) }),
+            "linux": [
+                "namespaces": .array(LinuxNamespace.Kind.allCases.map(\.rawValue).sorted().map { .string($0) }),
+                "capabilities": .array(Capability.allKnown.map { .string($0.description) }),
+                "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
+                "seccomp": [
+                    "enabled": true,
+                    "actions": [
+                        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+                        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+                    ],
+                    "operators": [
+                        "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
+                        "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+                    ],
+                ],
+                "apparmor": ["enabled": true],
+                "selinux": ["enabled": true],
+                "intelRdt": ["enabled": false],
+                "mountExtensions": ["idmap": ["enabled": true]],
+            ],
+        ]
+    }
+
+    private static let mountOptions: [String] = {
+        let attributes = [
+            "atime", "dev", "diratime", "exec", "noatime", "nodev", "nodiratime", "noexec", "nosuid",
+            "nosymfollow", "relatime", "ro", "rw", "strictatime", "suid", "symfollow",
+        ]
+        let propagation = ["private", "shared", "slave", "unbindable"]
+        return attributes + attributes.map { "r" + $0 } + propagation + propagation.map { "r" + $0 } + [
+            "async", "bind", "defaults", "dirsync", "idmap", "lazytime", "loud", "mand", "nolazytime", "nomand",
+            "norelatime", "nostrictatime", "rbind", "remount", "ridmap", "silent", "sync", "tmpcopyup",
+        ]
+    }()
+}

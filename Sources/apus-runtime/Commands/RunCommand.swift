@@ -1,0 +1,57 @@
+import CommandGrammar
+import ContainerRuntime
+import LinuxSystem
+
+enum RunCommand {
+    static let command = Command(
+        "run", usage: "[command options] <container-id>", summary: "create and run a container",
+        arguments: .exactly(1),
+        flags: {
+            CreateCommand.sharedFlags + [
+                Flag("detach", short: "d", .bool, "detach from the container's process"),
+                Flag("keep", .bool, "do not delete the container after it exits"),
+                Flag(
+                    "no-subreaper", .bool,
+                    "disable the use of the subreaper used to reap reparented processes"),
+            ]
+        }, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        do throws(RuntimeError) {
+            return try start(values)
+        } catch {
+            throw error.named("apus-runtime run failed")
+        }
+    }
+
+    private static func start(_ values: Values) throws(RuntimeError) -> Int32 {
+        let id = values.arguments[0]
+        let runtime = values.runtime
+        let options = try CreateCommand.options(values)
+        let isDetached = values.bool("detach")
+        if !isDetached {
+            if options.consoleSocket != nil {
+                throw RuntimeError(
+                    .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty")
+            }
+            ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper"))
+        }
+        var container = try runtime.run(id, bundle: values.string("bundle") ?? "", options: options)
+        if isDetached { return 0 }
+        let code: Int32
+        do {
+            code = try ForegroundProcess.wait(&container)
+        } catch {
+            try? runtime.delete(id, force: true)
+            throw RuntimeError(.system, "\(error)")
+        }
+        if !values.bool("keep") { try runtime.delete(id) }
+        return code
+    }
+}
+
+extension RuntimeError {
+    func named(_ operation: String) -> RuntimeError {
+        RuntimeError(code, "\(operation): \(message)", cause: cause)
+    }
+}

@@ -1,0 +1,101 @@
+import CommandGrammar
+import ContainerRuntime
+import JSONText
+import LinuxSystem
+import OCISpec
+
+enum SpecCommand {
+    static let command = Command(
+        "spec", usage: "[command options]", summary: "create a new specification file", arguments: .none,
+        flags: {
+            [
+                Flag(
+                    "bundle", short: "b", .string("value"), default: "",
+                    "path to the root of the bundle directory", completing: .directories)
+            ]
+        }, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        var directory = values.string("bundle") ?? ""
+        if directory.isEmpty { directory = "." }
+        try write(DefaultConfig.config.json.text(indent: "\t") + "\n", to: "\(directory)/config.json")
+        return 0
+    }
+
+    private static func write(_ text: String, to path: String) throws(RuntimeError) {
+        do throws(SystemError) {
+            let file = try File.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
+            try FD.writeAll(file.raw, text)
+        } catch {
+            throw error.errno == .exists
+                ? RuntimeError(.invalidConfig, "File config.json exists. Remove it first")
+                : RuntimeError(.system, "write the specification", cause: error)
+        }
+    }
+}
+
+/// The config that `spec` writes: a shell on a terminal, with few rights.
+enum DefaultConfig {
+    static var config: RuntimeConfig {
+        var config = RuntimeConfig(ociVersion: RuntimeProgram.specVersion)
+        config.process = process
+        config.root = RootSpec(path: "rootfs", readonly: true)
+        config.hostname = "apus"
+        config.mounts = mounts
+        config.linux = linux
+        return config
+    }
+
+    private static var process: ProcessSpec {
+        var process = ProcessSpec(
+            args: ["sh"],
+            env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"], cwd: "/")
+        process.terminal = true
+        let names = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+        process.capabilities = Capabilities(bounding: names, effective: names, permitted: names)
+        process.rlimits = [Rlimit(type: "RLIMIT_NOFILE", soft: 1024, hard: 1024)]
+        process.noNewPrivileges = true
+        return process
+    }
+
+    private static var mounts: [MountSpec] {
+        [
+            MountSpec(destination: "/proc", type: "proc", source: "proc"),
+            MountSpec(
+                destination: "/dev", type: "tmpfs", source: "tmpfs",
+                options: ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            MountSpec(
+                destination: "/dev/pts", type: "devpts", source: "devpts",
+                options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            MountSpec(
+                destination: "/dev/shm", type: "tmpfs", source: "shm",
+                options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+            MountSpec(
+                destination: "/dev/mqueue", type: "mqueue", source: "mqueue",
+                options: ["nosuid", "noexec", "nodev"]),
+            MountSpec(
+                destination: "/sys", type: "sysfs", source: "sysfs",
+                options: ["nosuid", "noexec", "nodev", "ro"]),
+            MountSpec(
+                destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
+                options: ["nosuid", "noexec", "nodev", "relatime", "ro"]),
+        ]
+    }
+
+    private static var linux: LinuxSpec {
+        var linux = LinuxSpec()
+        var resources = LinuxResources()
+        resources.devices = [LinuxResources.DeviceRule(allow: false, access: "rwm")]
+        linux.resources = resources
+        linux.namespaces = [
+            LinuxNamespace(.pid), LinuxNamespace(.network), LinuxNamespace(.ipc), LinuxNamespace(.uts),
+            LinuxNamespace(.mount), LinuxNamespace(.cgroup),
+        ]
+        linux.maskedPaths = [
+            "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+            "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi",
+        ]
+        linux.readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+        return linux
+    }
+}

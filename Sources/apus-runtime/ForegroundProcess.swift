@@ -1,0 +1,51 @@
+import ContainerRuntime
+import LinuxSystem
+
+/// Stays with a container's process: passes signals and, with a terminal, what
+/// is typed and printed, and returns its exit code.
+struct ForegroundProcess {
+    /// Before the process is made, so that nothing that happens to it is missed.
+    /// The process itself starts with nothing blocked.
+    static func prepare(subreaper: Bool) {
+        var all = sigset_t()
+        sigfillset(&all)
+        for fatal in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP] { sigdelset(&all, fatal) }
+        sigprocmask(SIG_BLOCK, &all, nil)
+        if subreaper { _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0, 0) }
+    }
+
+    static func wait(_ container: inout CreatedContainer) throws -> Int32 {
+        if let terminal = container.takeTerminal() {
+            var relay = TerminalRelay(master: terminal, pid: container.pid)
+            return try relay.run()
+        }
+        var all = sigset_t()
+        sigfillset(&all)
+        while true {
+            if let status = reap(container.pid) { return status.exitCode }
+            var information = siginfo_t()
+            let signal = sigwaitinfo(&all, &information)
+            if signal > 0 { forward(signal, to: container.pid) }
+        }
+    }
+
+    /// Takes the statuses of all children that have ended, those that were left to
+    /// us among them.
+    static func reap(_ pid: pid_t) -> WaitStatus? {
+        var found: WaitStatus?
+        var status: Int32 = 0
+        while true {
+            let ended = waitpid(-1, &status, WNOHANG)
+            if ended == pid { found = WaitStatus(status) }
+            if ended <= 0 { return found }
+        }
+    }
+
+    static func forward(_ signal: Int32, to pid: pid_t) {
+        switch signal {
+        // Ours, or without meaning for the container: a background read, a lost pipe, Go's SIGURG.
+        case SIGCHLD, SIGPIPE, SIGURG: break
+        default: kill(pid, signal)
+        }
+    }
+}

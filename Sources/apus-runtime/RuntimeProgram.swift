@@ -1,0 +1,111 @@
+import CommandGrammar
+import ContainerRuntime
+import LinuxSystem
+
+/// `apus-runtime`: the runtime library behind runc's command line.
+enum RuntimeProgram {
+    static let version = "0.1.0"
+    static let specVersion = "1.2.0"
+
+    static var tree: CommandTree {
+        CommandTree(
+            program: "apus-runtime", summary: "Open Container Initiative runtime",
+            version: "apus-runtime version \(version)\nspec: \(specVersion)", style: .urfave, globals: globals,
+            groups: [
+                CommandTree.Group(
+                    "COMMANDS",
+                    [
+                        CreateCommand.command, DeleteCommand.command, ExecCommand.command,
+                        FeaturesCommand.command, KillCommand.command, ListCommand.command,
+                        PauseCommand.command, PSCommand.command, ResumeCommand.command, RunCommand.command,
+                        SpecCommand.command, StartCommand.command, StateCommand.command,
+                    ])
+            ])
+    }
+
+    private static var globals: [Flag] {
+        [
+            Flag("debug", .bool, "enable debug logging"),
+            Flag("log", .string("value"), "set the log file to write logs to (default is '/dev/stderr')"),
+            Flag("log-format", .string("value"), default: "text", "set the log format ('text' (default), or 'json')"),
+            Flag(
+                "root", .string("value"), default: defaultRoot,
+                "root directory for storage of container state (this should be located in tmpfs)"),
+            Flag("systemd-cgroup", .bool, "enable systemd cgroup support"),
+            Flag("rootless", .string("value"), default: "auto", "ignore cgroup permission errors ('true', 'false', or 'auto')"),
+            Flag(
+                "shell-exit-codes", .bool,
+                "end with 127 for a command that is not found, 126 for one that cannot be executed, and 125 for any other failure",
+                hidden: true),
+        ]
+    }
+
+    private static var defaultRoot: String {
+        if geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") {
+            return String(cString: directory) + "/apus-runtime"
+        }
+        return "/run/apus-runtime"
+    }
+
+    static func run(_ arguments: [String]) -> Int32 {
+        let invocation: Invocation
+        do throws(UsageError) {
+            invocation = try tree.parse(arguments)
+        } catch {
+            RuntimeLog().fail("\(error)")
+            return 1
+        }
+        switch invocation {
+        case .command(let command, let values):
+            return run(command, values)
+        case .text(let text):
+            Output.print(text, terminator: text.hasSuffix("\n") ? "" : "\n")
+            return 0
+        case .completion(let words):
+            Output.print(tree.candidates(for: words) { _, _ in [] }.text, terminator: "")
+            return 0
+        case .manual(let directory):
+            for page in tree.manualPages() {
+                try? File.replace("\(directory)/\(page.name)", with: Array(page.text.utf8), durable: false)
+            }
+            return 0
+        }
+    }
+
+    private static func run(_ command: Command, _ values: Values) -> Int32 {
+        var log = RuntimeLog()
+        do {
+            log = try RuntimeLog(values)
+            if values.bool("systemd-cgroup") {
+                throw RuntimeError(
+                    .unsupported, "--systemd-cgroup: the systemd cgroup manager is not supported, only cgroupfs is")
+            }
+            return try command.action?(values) ?? 0
+        } catch {
+            log.fail("\(error)")
+            return exitCode(of: error, command.name, values)
+        }
+    }
+
+    private static func exitCode(of error: any Error, _ command: String, _ values: Values) -> Int32 {
+        if values.bool("shell-exit-codes") { return (error as? RuntimeError)?.exitCode ?? 125 }
+        return command == "exec" ? 255 : 1
+    }
+}
+
+extension Values {
+    var runtime: Runtime {
+        var root = string("root") ?? "/run/apus-runtime"
+        if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
+            root = String(cString: directory) + "/" + root
+            free(directory)
+        }
+        return Runtime(root: root)
+    }
+}
+
+enum Output {
+    static func print(_ text: String, terminator: String = "\n") {
+        try? FD.writeAll(1, text + terminator)
+    }
+}
