@@ -104,6 +104,9 @@ let package = Package(
         program("apus-init", ["LinuxSystem"], linking: staticExecutable),
 
         tests("JSONTextTests", ["JSONText"]),
+        tests(
+            "ContainerEngineTests",
+            ["ContainerEngine", "ContainerNetwork", "ContainerMonitor", "JSONText", "LinuxSystem", "OCISpec"]),
         tests("RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
         tests(
             "ContainerStorageTests",

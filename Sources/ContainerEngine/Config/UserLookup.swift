@@ -1,0 +1,76 @@
+import LinuxSystem
+
+/// The user that a container's process runs as, looked up in the image.
+public struct ContainerUser: Equatable, Sendable {
+    public var uid: UInt32 = 0
+    public var gid: UInt32 = 0
+    public var additionalGids: [UInt32] = []
+    public var home = "/"
+    public var name: String?
+
+    /// Resolves `USER[:GROUP]` (names or numbers) by the image's /etc/passwd
+    /// and /etc/group, as Docker does: a number needs no entry, a name does.
+    /// - Parameter root: the root file system; the files are opened beneath it.
+    public static func resolve(
+        _ text: String, groups extra: [String] = [], root: Int32
+    ) throws(EngineError) -> ContainerUser {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let userText = parts[0]
+        let groupText = parts.count > 1 ? parts[1] : ""
+        let passwd = entries("etc/passwd", root: root)
+        var user = ContainerUser()
+        let wanted = UInt32(userText)
+        let entry = passwd.first { fields in
+            guard fields.count >= 4 else { return false }
+            return userText.isEmpty ? fields[2] == "0" : fields[0] == userText || (wanted != nil && UInt32(fields[2]) == wanted)
+        }
+        if let entry, let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) {
+            user.uid = uid
+            user.gid = gid
+            user.name = entry[0]
+            if entry.count > 5, entry[5].hasPrefix("/") { user.home = entry[5] }
+        } else if let wanted {
+            user.uid = wanted
+        } else if !userText.isEmpty {
+            throw EngineError(.invalid, "unable to find user \(userText): no matching entries in the image's passwd file")
+        }
+        let groups = entries("etc/group", root: root)
+        func gid(of name: String) throws(EngineError) -> UInt32 {
+            if let entry = groups.first(where: { $0.count >= 3 && $0[0] == name }), let gid = UInt32(entry[2]) {
+                return gid
+            }
+            if let number = UInt32(name) { return number }
+            throw EngineError(.invalid, "unable to find group \(name): no matching entries in the image's group file")
+        }
+        if groupText.isEmpty {
+            if let name = user.name {
+                for fields in groups where fields.count >= 4 {
+                    guard fields[3].split(separator: ",").contains(where: { $0 == name }) else { continue }
+                    if let gid = UInt32(fields[2]), gid != user.gid { user.additionalGids.append(gid) }
+                }
+            }
+        } else {
+            user.gid = try gid(of: groupText)
+        }
+        for name in extra {
+            let gid = try gid(of: name)
+            if !user.additionalGids.contains(gid) { user.additionalGids.append(gid) }
+        }
+        return user
+    }
+
+    /// The colon-separated lines of a small file in the image; none when it is
+    /// missing, unreadable, no regular file or larger than 4 MiB.
+    private static func entries(_ path: String, root: Int32) -> [[String]] {
+        guard
+            let file = try? File.open(inRoot: path, at: root, O_RDONLY | O_NONBLOCK),
+            let status = try? FD.stat(file.raw), status.st_mode & S_IFMT == S_IFREG,
+            let bytes = try? FD.readAll(file.raw, limit: 4 << 20)
+        else { return [] }
+        return bytes.split(separator: 0x0A).compactMap { line in
+            if line.first == UInt8(ascii: "#") { return nil }
+            return line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+                .map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+public import ContainerImage
+public import ContainerStorage
+public import JSONText
+import LayerArchive
+import OCISpec
+
+extension Engine {
+    /// The image that a name or an ID means here; nil when there is none.
+    ///
+    /// A short name is looked for as podman does: under `localhost/`, then
+    /// under each registry that registries.conf searches, then Docker Hub.
+    public func findImage(_ text: String) throws(EngineError) -> ImageRecord? {
+        try engineErrors("image \(text)") {
+            if text.hasPrefix("sha256:") || (text.count >= 3 && text.allSatisfy(\.isHexDigit)) {
+                let hex = text.hasPrefix("sha256:") ? String(text.dropFirst(7)) : text
+                if let image = try store.image(idPrefix: hex.lowercased()) { return image }
+                if text.hasPrefix("sha256:") { return nil }
+            }
+            let name = try ImageName(parsing: text)
+            if let image = try image(name.qualified(by: name.domain ?? "localhost")) { return image }
+            if name.domain != nil { return nil }
+            // Read only now: what was made here is found without it.
+            for reference in try RegistriesConfig.load().localCandidates(for: name) {
+                if let image = try image(reference) { return image }
+            }
+            return nil
+        }
+    }
+
+    private func image(_ reference: ImageReference) throws(StorageError) -> ImageRecord? {
+        if let digest = reference.digest {
+            return try store.image(repoDigest: "\(reference.repository)@\(digest)")
+        }
+        return try store.image(named: reference.tagged.canonical)
+    }
+
+    public func requireImage(_ text: String) throws(EngineError) -> ImageRecord {
+        guard let image = try findImage(text) else {
+            throw EngineError(.notFound, "no such image: \(text): pull it first, or see `apus images`")
+        }
+        return image
+    }
+
+    /// The full name that a name given to an image here stands for.
+    public func localName(_ text: String) throws(EngineError) -> String {
+        try engineErrors {
+            let name = try ImageName(parsing: text)
+            guard name.digest == nil else {
+                throw EngineError(.invalid, "\(text): an image cannot be given a digest for a name")
+            }
+            return name.qualified(by: name.domain ?? "localhost").tagged.canonical
+        }
+    }
+
+    /// Takes a name away, and removes the image with its last.
+    /// - Parameters:
+    ///   - force: with the containers that use it, and all of its names.
+    ///   - allNames: all of its names without more ado.
+    /// - Returns: what was done, as docker prints it.
+    public func removeImage(_ text: String, force: Bool, allNames: Bool = false) throws(EngineError) -> [String] {
+        let image = try requireImage(text)
+        let name = try nameMeant(by: text, of: image)
+        var lines: [String] = []
+        if let name, image.names.count > 1, !allNames {
+            try engineErrors { try store.untag(name) }
+            return ["Untagged: \(name)"]
+        }
+        guard name != nil || image.names.count <= 1 || force || allNames else {
+            throw EngineError(
+                .conflict,
+                "image \(text) has several names (\(image.names.joined(separator: ", "))): name one, or use --force")
+        }
+        if force {
+            for record in try records() where record.imageID == image.id.description {
+                try remove(record, force: true, volumes: false)
+            }
+        }
+        do throws(StorageError) {
+            try store.removeImage(image.id)
+        } catch where error.code == .inUse {
+            let users = try records().filter { $0.imageID == image.id.description }.map(\.name)
+            throw EngineError(
+                .conflict,
+                "image \(text) is in use by \(users.isEmpty ? error.reason : "container \(users.joined(separator: ", "))"): remove that first, or use --force")
+        } catch {
+            throw EngineError(error)
+        }
+        lines += image.names.map { "Untagged: \($0)" }
+        lines.append("Deleted: \(image.id)")
+        return lines
+    }
+
+    /// Images to save, each once, under the names that were asked for: an image
+    /// named by its ID goes without a name.
+    public func imagesToSave(_ texts: [String]) throws(EngineError) -> [SavedImage] {
+        var images: [SavedImage] = []
+        for text in texts {
+            let record = try requireImage(text)
+            let names = try nameMeant(by: text, of: record).map { name throws(EngineError) in
+                [try engineErrors { try ImageReference(parsing: name) }]
+            } ?? []
+            if let index = images.firstIndex(where: { $0.record.id == record.id }) {
+                images[index].names += names.filter { !images[index].names.contains($0) }
+            } else {
+                images.append(SavedImage(record, names: names))
+            }
+        }
+        return images
+    }
+
+    /// Which of an image's names a text means; nil for an ID.
+    private func nameMeant(by text: String, of image: ImageRecord) throws(EngineError) -> String? {
+        guard let name = try? ImageName(parsing: text) else { return nil }
+        let candidates =
+            try name.domain == nil
+            ? engineErrors { try RegistriesConfig.load().localCandidates(for: name) }
+            : [name.qualified(by: name.domain!).tagged]
+        return candidates.map(\.canonical).first { image.names.contains($0) }
+    }
+
+    /// The image as `docker image inspect` shows it.
+    public func inspectImage(_ text: String) throws(EngineError) -> JSON {
+        let image = try requireImage(text)
+        let config = try imageConfig(image.id)
+        var containerConfig = JSONObject()
+        for member in config.config.json.object?.members ?? [] { containerConfig[member.name] = member.value }
+        return [
+            "Id": .string(image.id.description), "RepoTags": image.names.json, "RepoDigests": image.repoDigests.json,
+            "Digest": .string(image.manifestDigest.description), "Created": .string(image.created ?? ""),
+            "Author": .string(config.author ?? ""), "Comment": .string(config.history.last?.comment ?? ""),
+            "Config": .object(containerConfig), "Architecture": .string(config.architecture),
+            "Variant": .string(config.variant ?? ""), "Os": .string(config.os), "Size": .integer(image.size),
+            "VirtualSize": .integer(image.size), "GraphDriver": ["Name": .string(store.driver)],
+            "RootFS": ["Type": "layers", "Layers": .array(image.diffIDs.map { .string($0.description) })],
+            "History": config.history.json, "ManifestType": .string(image.manifestMediaType),
+            "Labels": config.config.labels.json,
+        ]
+    }
+}

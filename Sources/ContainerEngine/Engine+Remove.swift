@@ -1,0 +1,80 @@
+import ContainerMonitor
+import ContainerRuntime
+import ContainerStorage
+import LinuxSystem
+
+extension Engine {
+    /// Removes a container and what is its own.
+    /// - Parameters:
+    ///   - force: kill it first when it runs.
+    ///   - volumes: its anonymous volumes too.
+    public func remove(_ record: ContainerRecord, force: Bool, volumes: Bool) throws(EngineError) {
+        if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
+            guard force else {
+                throw EngineError(
+                    .conflict,
+                    "container \(record.name) (\(record.shortID)) is \(ContainerState(status).status.rawValue): stop it first, or use --force")
+            }
+            try stop(record, timeout: 0, signal: SIGKILL)
+        }
+        let lock = try lock(record.id)
+        // Between the look and the lock someone may have started or removed it.
+        guard (try? find(record.id)) != nil else { return }
+        if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
+            throw EngineError(.conflict, "container \(record.name) was started again: try once more")
+        }
+        try erase(record.id, volumes: volumes)
+        _ = consume lock
+    }
+
+    /// The container's files go before its row: one whose removal was cut short
+    /// is still listed, and can be removed again.
+    private func erase(_ id: String, volumes: Bool) throws(EngineError) {
+        takeDown(id)
+        try engineErrors("remove container \(id.prefix(12))") {
+            try File.removeTree(stateDirectory(of: id))
+            try File.removeTree(directory(of: id))
+            var anonymous: [String] = []
+            try store.removeSnapshot(id) { connection throws(StorageError) in
+                anonymous = try connection.rows(
+                    "SELECT volume FROM container_volumes WHERE container = ? AND anonymous = 1", id,
+                    read: { $0.text(0) })
+                try connection.execute("DELETE FROM containers WHERE id = ?", id)
+            }
+            if volumes {
+                for name in anonymous { try? store.removeVolume(name, unlessUsed: Self.user(ofVolume: name)) }
+            }
+            try? File.unlink("\(root)/locks/container-\(id)")
+        }
+    }
+
+    /// Has the runtime forget a container whose monitor could not tell it to.
+    private func deleteFromRuntime(_ record: ContainerRecord) {
+        guard File.exists("\(runtimeRoot)/\(record.id)") else { return }
+        guard let program = record.spec.runtime else {
+            try? Runtime(root: runtimeRoot).delete(record.id, force: true)
+            return
+        }
+        let arguments = [program, "--root", runtimeRoot, "delete", "--force", record.id]
+        if let pid = try? Spawn.start(program, arguments) { _ = try? Spawn.wait(pid) }
+    }
+
+    /// Takes down what an ended container left: network, mounts, the runtime's
+    /// state. The monitor's last act, and any later command's when the monitor
+    /// was killed. It may be called again.
+    public func cleanUp(_ name: String, remove: Bool) throws(EngineError) {
+        guard let record = try? find(name) else { return }
+        do {
+            let lock = try lock(record.id)
+            // The monitor that called us still lives; a container that runs again is not ours to touch.
+            if let status = try status(of: record.id), status.process != nil { return }
+            deleteFromRuntime(record)
+            if remove {
+                try erase(record.id, volumes: true)
+            } else {
+                takeDown(record.id)
+            }
+            _ = consume lock
+        }
+    }
+}
