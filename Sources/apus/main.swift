@@ -1,1 +1,3 @@
-print("apus")
+import LinuxSystem
+
+exit(Application.run(Array(CommandLine.arguments.dropFirst())))

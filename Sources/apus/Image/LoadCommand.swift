@@ -1,0 +1,111 @@
+import CommandGrammar
+import ContainerEngine
+import ContainerImage
+import ContainerStorage
+import LayerArchive
+import LinuxSystem
+
+enum LoadCommand {
+    static let command = Command(
+        "load", usage: "[OPTIONS]", summary: "Load images from an archive or standard input",
+        description: "Reads a docker-archive or an oci-archive, plain or compressed, or an OCI layout's directory.",
+        arguments: .none,
+        flags: {
+            [
+                Flag("input", short: "i", .string("FILE"), "Read from FILE instead of standard input", completing: .files),
+                Flag("quiet", short: "q", .bool, "Suppress output of progress"),
+            ]
+        }, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        let engine = try GlobalFlags.engine(values)
+        let transfer = ImageTransfer(
+            store: engine.store, options: TransferOptions(),
+            progress: TransferDisplay(quiet: values.bool("quiet")))
+        for image in try load(values.string("input") ?? "-", transfer) {
+            Output.printLine("Loaded image: \(image.names.first ?? image.id.description)")
+        }
+        return 0
+    }
+
+    private static func load(_ path: String, _ transfer: ImageTransfer) throws -> [ImageRecord] {
+        if path != "-", let status = try? File.status(path), status.st_mode & S_IFMT == S_IFDIR {
+            return try transfer.loadLayout(directory: path)
+        }
+        let input = try ArchiveInput.open(path, "load")
+        return try transfer.load(input, name: path == "-" ? "standard input" : path)
+    }
+}
+
+enum ImportCommand {
+    static let command = Command(
+        "import", usage: "[OPTIONS] FILE|- [NAME[:TAG]]", summary: "Make an image of a root file system's tarball",
+        arguments: .between(1, 2), completing: .files,
+        flags: {
+            [
+                Flag("arch", .string("ARCH"), "The image's architecture, instead of the machine's"),
+                Flag("change", short: "c", .list("INSTRUCTION"), "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR"),
+                Flag("message", short: "m", .string("TEXT"), "Comment in the image's history"),
+                Flag("os", .string("OS"), "The image's operating system, instead of linux"),
+                Flag("platform", .string("OS/ARCH[/VARIANT]"), "The image's platform"),
+                Flag("quiet", short: "q", .bool, "Suppress output of progress"),
+            ]
+        }, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        let changes = try values.list("change").map { try ConfigChange(parsing: $0) }
+        let engine = try GlobalFlags.engine(values)
+        let path = values.arguments[0]
+        let transfer = ImageTransfer(
+            store: engine.store, options: try PullCommand.platformOptions(values),
+            progress: TransferDisplay(quiet: values.bool("quiet")))
+        let image = try transfer.importRootfs(
+            ArchiveInput.open(path, "import"), source: path == "-" ? "standard input" : path,
+            name: values.arguments.count > 1 ? values.arguments[1] : nil, changes: changes,
+            message: values.string("message"))
+        Output.printLine(image.id.description)
+        return 0
+    }
+}
+
+enum ArchiveInput {
+    /// A file, or standard input for `-`.
+    static func open(_ path: String, _ command: String) throws -> Descriptor {
+        guard path == "-" else { return try File.open(path) }
+        guard isatty(STDIN_FILENO) == 0 else {
+            throw EngineError(.invalid, "cannot \(command) from a terminal: name a file, or pipe an archive in")
+        }
+        return try File.open("/dev/stdin")
+    }
+}
+
+enum SaveCommand {
+    static let command = Command(
+        "save", usage: "[OPTIONS] IMAGE [IMAGE...]", summary: "Save images to an archive",
+        arguments: .atLeast(1), completing: .objects("images"),
+        flags: {
+            [
+                Flag("format", .choice(SaveFormat.allCases.map(\.rawValue)), default: "docker-archive", "Format of the archive"),
+                Flag("output", short: "o", .string("FILE"), "Write to FILE instead of standard output", completing: .files),
+                Flag("quiet", short: "q", .bool, "Suppress output of progress"),
+            ]
+        }, run: run)
+
+    static func run(_ values: Values) throws -> Int32 {
+        let engine = try GlobalFlags.engine(values)
+        let format = SaveFormat(rawValue: values.string("format") ?? "") ?? .dockerArchive
+        let images = try engine.imagesToSave(values.arguments)
+        let transfer = ImageTransfer(
+            store: engine.store, options: TransferOptions(), progress: TransferDisplay(quiet: values.bool("quiet")))
+        if let output = values.string("output"), output != "-" {
+            try transfer.save(images, as: format, to: output)
+            return 0
+        }
+        guard format != .ociDirectory else { throw EngineError(.invalid, "--format oci-dir needs --output DIR") }
+        guard isatty(STDOUT_FILENO) == 0 else {
+            throw EngineError(.invalid, "refusing to save to a terminal: use --output, or redirect")
+        }
+        try transfer.save(images, as: format, to: STDOUT_FILENO, name: "standard output")
+        return 0
+    }
+}
