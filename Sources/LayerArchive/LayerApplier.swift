@@ -41,6 +41,9 @@ public struct LayerApplier {
         public var bytes: Int64 = 0
         /// Attributes that the file system does not take.
         public var refusedAttributes = 0
+        /// The layer hides all layers below, at the root itself. overlay does
+        /// not look there: whoever mounts leaves them out.
+        public var isOpaque = false
     }
 
     /// Unpacks a plain tar archive into an open directory and reads the source to its end.

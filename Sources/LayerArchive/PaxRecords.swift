@@ -44,16 +44,14 @@ struct PaxRecords {
 
     private mutating func take(_ key: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>) throws(ArchiveError) {
         if key.starts(with: Self.attributePrefix) {
-            set(Self.unescape(key.dropFirst(Self.attributePrefix.count)), Array(value))
+            set(Self.unescape(key.dropFirst(Self.attributePrefix.count), all: false), Array(value))
             return
         }
         if value.isEmpty { return }
         if key.starts(with: Self.libarchivePrefix) {
             // The same attributes again, encoded: needed only where star's form is missing.
-            let name = Self.unescape(key.dropFirst(Self.libarchivePrefix.count))
-            if !attributes.contains(where: { $0.name == name }), let decoded = Self.base64(value) {
-                set(name, decoded)
-            }
+            let name = Self.unescape(key.dropFirst(Self.libarchivePrefix.count), all: true)
+            if let decoded = Self.base64(value) { setIfMissing(name, decoded) }
             return
         }
         if key.starts(with: Self.sparsePrefix) {
@@ -76,6 +74,10 @@ struct PaxRecords {
         case "gid": group = try Self.number(value)
         case "mtime": modified = try Self.time(value)
         case "atime": accessed = try Self.time(value)
+        case "SCHILY.acl.access":
+            if let acl = AccessControlText.attribute(value) { setIfMissing(AttributeName.accessACL, acl) }
+        case "SCHILY.acl.default":
+            if let acl = AccessControlText.attribute(value) { setIfMissing(AttributeName.defaultACL, acl) }
         default: break
         }
     }
@@ -87,6 +89,10 @@ struct PaxRecords {
         } else {
             attributes.append(.init(name: name, value: value))
         }
+    }
+
+    private mutating func setIfMissing(_ name: [UInt8], _ value: [UInt8]) {
+        if !attributes.contains(where: { $0.name == name }) { set(name, value) }
     }
 
     static func decimal(_ text: some Sequence<UInt8>) -> Int64? {
@@ -130,14 +136,15 @@ struct PaxRecords {
     }
 
     /// GNU tar writes `=` and `%` in an attribute's name as `%3D` and `%25`,
-    /// libarchive more of them.
-    private static func unescape(_ text: ArraySlice<UInt8>) -> [UInt8] {
+    /// and libarchive in its own records all that is unusual.
+    private static func unescape(_ text: ArraySlice<UInt8>, all: Bool) -> [UInt8] {
         guard text.contains(UInt8(ascii: "%")) else { return Array(text) }
         var output: [UInt8] = []
         var rest = text
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
+                all || value == UInt8(ascii: "=") || value == UInt8(ascii: "%")
             {
                 output.append(value)
                 rest.removeFirst(2)

@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// The contents of a reader's current entry as a source, holes filled with
 /// zeros. Valid until the reader's next `next()`.
 final class TarContents: ByteSource {
@@ -19,7 +21,7 @@ final class TarContents: ByteSource {
         guard index < segments.count, segments[index].offset <= position else {
             let end = index < segments.count ? segments[index].offset : size
             let count = Int(min(Int64(buffer.count), end - position))
-            UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).initializeMemory(as: UInt8.self, repeating: 0)
+            if count > 0 { memset(buffer.baseAddress!, 0, count) }
             position += Int64(count)
             return count
         }

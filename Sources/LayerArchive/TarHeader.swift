@@ -30,17 +30,20 @@ struct TarHeader {
         return true
     }
 
-    /// Some old writers summed signed characters.
+    /// The sum of all bytes, its own field taken as spaces.
     var checksumIsRight: Bool {
         guard let stated = try? number(148, 8) else { return false }
-        var unsigned = 0
-        var signed = 0
-        for (index, byte) in block.enumerated() {
-            let value = (148..<156).contains(index) ? 0x20 : byte
-            unsigned += Int(value)
-            signed += Int(Int8(bitPattern: value))
+        let bytes = block.assumingMemoryBound(to: UInt8.self)
+        var sum = 8 * 0x20
+        for index in 0..<Self.blockSize { sum &+= Int(bytes[index]) }
+        for index in 148..<156 { sum &-= Int(bytes[index]) }
+        if stated == sum { return true }
+        // Some old writers summed signed characters.
+        var signed = 8 * 0x20
+        for index in 0..<Self.blockSize where !(148..<156).contains(index) {
+            signed += Int(Int8(bitPattern: bytes[index]))
         }
-        return stated == unsigned || stated == signed
+        return stated == signed
     }
 
     var type: UInt8 { block[156] }

@@ -64,6 +64,7 @@ extension LayerApplication {
     }
 
     func applyOpaque(_ path: EntryPath, _ entry: TarEntry) throws {
+        if path.isRoot { outcome.isOpaque = true }
         switch options.whiteouts {
         case .overlay:
             let directory = try attempt("open the directory of", entry) { () throws(SystemError) in

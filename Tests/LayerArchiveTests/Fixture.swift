@@ -143,3 +143,10 @@ func difference(_ left: [String], _ right: [String]) -> [String] {
     return left.filter { !rights.contains($0) }.map { "- \($0.prefix(400))" }
         + right.filter { !lefts.contains($0) }.map { "+ \($0.prefix(400))" }
 }
+
+func expectSame(
+    _ wanted: [String], _ found: [String], _ comment: Comment? = nil, location: SourceLocation = #_sourceLocation
+) {
+    let found = difference(wanted, found)
+    #expect(found == [], comment, sourceLocation: location)
+}
