@@ -50,15 +50,34 @@ public struct Epoll: ~Copyable, Sendable {
         return try withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 32) {
             events throws(SystemError) in
             let count = epoll_wait(raw, events.baseAddress, 32, milliseconds)
-            if count < 0 {
-                let errno = Errno.current
-                if errno == .interrupted { return 0 }
-                throw SystemError("epoll_wait", "", errno)
-            }
-            for event in events[..<Int(count)] {
-                handle(event.data.u64, Events(rawValue: event.events))
-            }
-            return Int(count)
+            return try Self.tell(events, count, handle)
         }
+    }
+
+    /// As `wait` without a time-out, but first gives back the pages of this
+    /// program's file that can be had from the file again (`ProgramPages`).
+    public func waitLightly(
+        _ pages: borrowing ProgramPages, _ handle: (_ tag: UInt64, _ events: Events) -> Void
+    ) throws(SystemError) -> Int {
+        let raw = descriptor.raw
+        return try withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 32) {
+            events throws(SystemError) in
+            let count = linux_drop_pages_and_wait(
+                pages.segments, UInt32(pages.segments.count), pages.map, pages.size, raw, events.baseAddress, 32)
+            return try Self.tell(events, count, handle)
+        }
+    }
+
+    private static func tell(
+        _ events: UnsafeMutableBufferPointer<epoll_event>, _ count: Int32,
+        _ handle: (_ tag: UInt64, _ events: Events) -> Void
+    ) throws(SystemError) -> Int {
+        if count < 0 {
+            let errno = Errno.current
+            if errno == .interrupted { return 0 }
+            throw SystemError("epoll_wait", "", errno)
+        }
+        for event in events[..<Int(count)] { handle(event.data.u64, Events(rawValue: event.events)) }
+        return Int(count)
     }
 }

@@ -190,3 +190,5 @@ static inline long linux_receive_descriptors(
 
 static inline int linux_errno(void) { return errno; }
 static inline void linux_set_errno(int value) { errno = value; }
+
+#include "sleep_light.h"

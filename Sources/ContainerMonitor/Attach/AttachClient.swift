@@ -21,7 +21,7 @@ public final class AttachClient {
         public init() {}
     }
 
-    private let connection: MonitorConnection
+    let connection: MonitorConnection
     private let options: Options
     /// The container has a terminal.
     public let isTerminal: Bool

@@ -101,9 +101,8 @@ extension Monitor {
     }
 
     private func signal(_ number: Int32) -> Int32 {
-        // Until we reap it, the id is our child's and no other's.
-        guard let process = record.process, unhandledExit == nil, (1...64).contains(number) else { return ESRCH }
-        return kill(process.pid, number) == 0 ? 0 : Errno.current.rawValue
+        guard let containerPID, unhandledExit == nil, (1...64).contains(number) else { return ESRCH }
+        return kill(containerPID, number) == 0 ? 0 : Errno.current.rawValue
     }
 
     /// With `stdinOnce` the container's input ends with its first client's.

@@ -28,9 +28,11 @@ extension Monitor {
         let control = Descriptor(owning: dup(3))
         close(3)
         try? FD.setCloseOnExec(control.raw, true)
-        let raw = control.raw
+        // For the word of a failure, when the monitor that owns the other is gone.
+        let raw = linux_fcntl(control.raw, F_DUPFD_CLOEXEC, 3)
         do throws(MonitorError) {
             let monitor = try Monitor(control: control, oomScore: oomScore)
+            close(raw)
             monitor.startRun(restarting: false)
             do throws(SystemError) { try monitor.run() } catch { throw MonitorError(error) }
             try? File.unlink(monitor.request.attachSocket)

@@ -111,6 +111,7 @@ extension Monitor {
     }
 
     private func created(_ pid: Int32, _ master: consuming Descriptor?) {
+        containerPID = pid
         record.process = ProcessIdentity(of: pid)
         if let stranger = strangers.first(where: { $0.pid == pid }) { unhandledExit = stranger.status }
         strangers = []
@@ -179,6 +180,7 @@ extension Monitor {
         let wasAbandoned = abandoned
         closeStreams()
         strangers = []
+        containerPID = nil
         record.process = nil
         record.phase = .exited
         record.exit.exitCode = error.exitCode == 125 ? 128 : error.exitCode
@@ -202,6 +204,7 @@ extension Monitor {
         log?.end(.stdout)
         log?.end(.stderr)
         let now = Timestamp.now
+        containerPID = nil
         record.process = nil
         record.exit.exitCode = status.exitCode
         record.exit.signal = status.signal

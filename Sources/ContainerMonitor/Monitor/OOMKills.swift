@@ -24,7 +24,7 @@ struct OOMKills: ~Copyable {
             (path(text, \.isEmpty), path(own, \.isEmpty), "/sys/fs/cgroup", "memory.events"),
         ]
         for candidate in candidates {
-            guard let path = candidate.path, path != candidate.own, !path.contains("/..") else { continue }
+            guard let path = candidate.path, path != candidate.own, path != "/", !path.contains("/..") else { continue }
             if let file = try? File.open("\(candidate.root)\(path)/\(candidate.name)") {
                 self.file = file
                 return
