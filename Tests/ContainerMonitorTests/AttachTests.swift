@@ -53,15 +53,9 @@ import Testing
         try box.launch()
         let size = 64 << 20
         let input = box.directory + "/input"
-        var state: UInt64 = 88172645463325252
-        var data = [UInt8](repeating: 0, count: size)
-        data.withUnsafeMutableBytes { bytes in
-            for offset in stride(from: 0, to: size, by: 8) {
-                state ^= state << 13
-                state ^= state >> 7
-                state ^= state << 17
-                bytes.storeBytes(of: state, toByteOffset: offset, as: UInt64.self)
-            }
+        let random = try File.open("/dev/urandom")
+        let data = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size { count += read(random.raw, buffer.baseAddress! + count, size - count) }
         }
         try File.replace(input, with: data, durable: false)
         let output = box.directory + "/output"

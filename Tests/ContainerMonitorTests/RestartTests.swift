@@ -22,8 +22,8 @@ import Testing
         #expect(try box.waitForExit()?.exit.restartCount == 0)
     }
 
-    @Test func alwaysStartsAgainUntilStopped() throws {
-        let box = try Sandbox(["/bin/sleep", "100"])
+    @Test(arguments: Sandbox.runtimes) func alwaysStartsAgainUntilStopped(_ runtime: String?) throws {
+        let box = try Sandbox(["/bin/sleep", "100"], runtime: runtime)
         box.request.restart = .always
         try box.start()
         let first = try #require(try box.status()?.process)

@@ -4,8 +4,8 @@ import Testing
 @testable import ContainerMonitor
 
 @Suite struct RunTests {
-    @Test func recordsTheExitCodeThoughNobodyWaits() throws {
-        let box = try Sandbox(["/bin/sh", "-c", "echo out; echo err >&2; exit 7"])
+    @Test(arguments: Sandbox.runtimes) func recordsTheExitCodeThoughNobodyWaits(_ runtime: String?) throws {
+        let box = try Sandbox(["/bin/sh", "-c", "echo out; echo err >&2; exit 7"], runtime: runtime)
         try box.start()
         let status = try #require(try box.waitForExit())
         #expect(status.exit.exitCode == 7)
@@ -26,8 +26,8 @@ import Testing
         #expect(status.exit.signal == SIGKILL)
     }
 
-    @Test func attachedBeforeTheStartNothingIsLost() throws {
-        let box = try Sandbox(["/bin/sh", "-c", "echo first; cat; echo last >&2; exit 3"])
+    @Test(arguments: Sandbox.runtimes) func attachedBeforeTheStartNothingIsLost(_ runtime: String?) throws {
+        let box = try Sandbox(["/bin/sh", "-c", "echo first; cat; echo last >&2; exit 3"], runtime: runtime)
         box.request.openStdin = true
         box.request.stdinOnce = true
         try box.launch()

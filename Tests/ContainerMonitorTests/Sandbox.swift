@@ -10,18 +10,20 @@ final class Sandbox {
     var request: MonitorRequest
     var monitor: MonitorProcess?
 
-    static let runtime = "/usr/sbin/runc"
+    /// The built-in one, and a peer's where it is installed.
+    static let runtimes: [String?] = [nil] + ["/usr/sbin/runc"].filter { File.exists($0) }
     private static let busybox = "/usr/bin/busybox"
 
-    /// Both are built into the same directory.
-    static let program: String = {
+    /// All programs are built into the same directory as the tests.
+    static let programs: String = {
         let own = (try? File.readLink("/proc/self/exe")) ?? ""
-        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/apus-monitor"
+        return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
     }()
+    static let program = programs + "/apus-monitor"
 
     init(
         _ command: [String], terminal: Bool = false, log: LogConfiguration.Driver = .jsonFile,
-        runtime: String? = Sandbox.runtime
+        runtime: String? = nil
     ) throws {
         id = "apus-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         directory = "/tmp/\(id)"
@@ -47,9 +49,8 @@ final class Sandbox {
             if let process = status.monitor { kill(process.pid, SIGKILL) }
             if let process = status.process { kill(process.pid, SIGKILL) }
         }
-        if let runtime = request.runtime {
-            _ = try? Spawn.wait(Spawn.start(runtime, [runtime, "--root", request.runtimeRoot, "delete", "-f", id]))
-        }
+        let runtime = request.runtime ?? Self.programs + "/apus-runtime"
+        _ = try? Spawn.wait(Spawn.start(runtime, [runtime, "--root", request.runtimeRoot, "delete", "-f", id]))
         try? File.removeTree(directory)
     }
 

@@ -42,14 +42,14 @@ final class TestTerminal {
 }
 
 @Suite struct TerminalTests {
-    private func shell(_ command: String = "sh") throws -> Sandbox {
-        let box = try Sandbox(["/bin/sh", "-c", "PS1='$ ' exec \(command)"], terminal: true)
+    private func shell(_ command: String = "sh", runtime: String? = nil) throws -> Sandbox {
+        let box = try Sandbox(["/bin/sh", "-c", "PS1='$ ' exec \(command)"], terminal: true, runtime: runtime)
         box.request.openStdin = true
         return box
     }
 
-    @Test func aShellAtATerminal() throws {
-        let box = try shell()
+    @Test(arguments: Sandbox.runtimes) func aShellAtATerminal(_ runtime: String?) throws {
+        let box = try shell(runtime: runtime)
         try box.launch()
         let person = try TestTerminal()
         let client = try AttachThread(box, stdin: true, terminal: person.terminal.raw)

@@ -2,44 +2,49 @@ import ContainerRuntime
 import LinuxSystem
 
 /// The runtime library in this program.
-struct BuiltInRuntime: ContainerRuntimeDriver {
-    let request: MonitorRequest
+final class BuiltInRuntime: ContainerRuntimeDriver {
+    private let id: String
+    private let bundle: String
+    private let runtime: Runtime
+    /// Between create and start: it tells of a command that cannot be executed.
+    private var container: CreatedContainer?
 
-    private var runtime: Runtime { Runtime(root: request.runtimeRoot) }
+    init(request: MonitorRequest) {
+        id = request.id
+        bundle = request.bundle
+        runtime = Runtime(root: request.runtimeRoot)
+    }
 
     func create(_ stdio: ContainerStdio) throws(MonitorError) -> CreatedProcess {
-        let streams: [Int32?] =
-            request.terminal ? [nil, nil, nil] : [stdio.input, stdio.output, stdio.error]
-        do throws(RuntimeError) {
-            var created = try runtime.create(
-                request.id, bundle: request.bundle, options: CreateOptions(streams: streams))
-            return CreatedProcess(pid: created.pid, terminal: created.takeTerminal())
-        } catch {
-            throw MonitorError(error)
+        try translated { () throws(RuntimeError) in
+            var container = try runtime.create(
+                id, bundle: bundle, options: CreateOptions(streams: [stdio.input, stdio.output, stdio.error]))
+            let created = CreatedProcess(pid: container.pid, terminal: container.takeTerminal())
+            self.container = consume container
+            return created
         }
     }
 
     func start() throws(MonitorError) {
-        do throws(RuntimeError) { try runtime.start(request.id) } catch { throw MonitorError(error) }
+        guard var container = container.take() else { return }
+        try translated { () throws(RuntimeError) in try runtime.start(id, &container) }
     }
 
     func delete() throws(MonitorError) {
-        do throws(RuntimeError) {
-            try runtime.delete(request.id, force: true)
-        } catch {
-            throw MonitorError(error)
-        }
+        try translated { () throws(RuntimeError) in try runtime.delete(id, force: true) }
     }
-}
 
-extension MonitorError {
-    fileprivate init(_ error: RuntimeError) {
-        let code: Code =
-            switch error.exitCode {
-            case 127: .commandNotFound
-            case 126: .commandNotExecutable
-            default: .runtime
+    private func translated<Value: ~Copyable>(
+        _ body: () throws(RuntimeError) -> Value
+    ) throws(MonitorError) -> Value {
+        do throws(RuntimeError) {
+            return try body()
+        } catch {
+            switch error.code {
+            case .commandNotFound: throw MonitorError(.commandNotFound, error.description)
+            case .commandNotExecutable: throw MonitorError(.commandNotExecutable, error.description)
+            default: throw MonitorError(.runtime, error.description)
             }
-        self.init(code, error.description)
+        }
     }
 }

@@ -28,8 +28,8 @@ final class LogChanges {
         guard let record: StatusRecord = (try? readDocument(statusPath)) ?? nil else { return true }
         if record.phase == .exited { return true }
         if monitor?.identity != record.monitor {
-            let fd = linux_syscall(Int(SYS_pidfd_open), Int(record.monitor.pid), 0, 0, 0, 0, 0)
-            monitor = fd < 0 ? nil : (record.monitor, SharedDescriptor(Descriptor(owning: Int32(fd))))
+            let pidfd = try? SharedDescriptor(Pidfd.open(record.monitor.pid))
+            monitor = pidfd.map { (record.monitor, $0) }
         }
         return !record.monitor.isAlive
     }

@@ -18,10 +18,9 @@ public struct ProcessIdentity: JSONDocument, Equatable {
 
     /// The process that has this id now, or nil when there is none but a zombie.
     public init?(of pid: Int32) {
-        guard let stat = Self.stat(of: pid), stat.state != UInt8(ascii: "Z"), stat.state != UInt8(ascii: "X"),
-            let bootID = Self.currentBootID
+        guard let status = (try? ProcessStatus.read(pid)) ?? nil, status.isAlive, let bootID = Self.currentBootID
         else { return nil }
-        self.init(pid: pid, startTime: stat.startTime, bootID: bootID)
+        self.init(pid: pid, startTime: status.startTime, bootID: bootID)
     }
 
     public init(json: JSON) throws(JSONError) {
@@ -41,17 +40,5 @@ public struct ProcessIdentity: JSONDocument, Equatable {
     static var currentBootID: String? {
         guard let bytes = try? File.read("/proc/sys/kernel/random/boot_id", limit: 64) else { return nil }
         return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
-    }
-
-    private static func stat(of pid: Int32) -> (state: UInt8, startTime: UInt64)? {
-        guard let bytes = try? File.read("/proc/\(pid)/stat", limit: 4096),
-            // The second field is the command's name in parentheses, and may hold any byte.
-            let end = bytes.lastIndex(of: UInt8(ascii: ")"))
-        else { return nil }
-        let fields = bytes[(end + 1)...].split(separator: 0x20)
-        guard fields.count > 19, let state = fields[0].first,
-            let startTime = UInt64(String(decoding: fields[19], as: UTF8.self))
-        else { return nil }
-        return (state, startTime)
     }
 }
