@@ -46,8 +46,10 @@ final class HTTPExchange {
     }
 
     deinit {
-        if attached { _ = curl.multiRemove(session.multi, easy) }
-        curl.easyCleanup(easy)
+        BrokenPipe.shielded {
+            if attached { _ = curl.multiRemove(session.multi, easy) }
+            curl.easyCleanup(easy)
+        }
         curl.listFree(headerList)
         errorText.deallocate()
     }
@@ -85,7 +87,7 @@ final class HTTPExchange {
         defer { target = UnsafeMutableRawBufferPointer(start: nil, count: 0) }
         if paused {
             paused = false
-            _ = curl.easyPause(easy, CURLPAUSE_CONT)
+            _ = BrokenPipe.shielded { curl.easyPause(easy, CURLPAUSE_CONT) }
         }
         while filled == 0 && result == nil { try drive() }
         if filled == 0 { try checkResult() }
@@ -114,7 +116,7 @@ final class HTTPExchange {
             throw RegistryError(.cancelled, request.name, "cancelled")
         }
         var running: Int32 = 0
-        var code = curl.multiPerform(session.multi, &running)
+        var code = BrokenPipe.shielded { curl.multiPerform(session.multi, &running) }
         var left: Int32 = 0
         while let message = curl.multiMessage(session.multi, &left) {
             if message.pointee.msg == CURLMSG_DONE, message.pointee.easy_handle == easy {
@@ -215,6 +217,8 @@ extension HTTPExchange {
             }
         }
         configureTLS()
+        // What is on this machine is not asked of another one, whatever http_proxy says.
+        if Registry(host: request.url.authority).isLoopback { set(CURLOPT_NOPROXY, "*") }
 
         let context = Unmanaged.passUnretained(self).toOpaque()
         set(CURLOPT_HEADERDATA, pointer: context)

@@ -12,5 +12,5 @@ final class HTTPSession: @unchecked Sendable {
         self.multi = multi
     }
 
-    deinit { _ = curl.multiCleanup(multi) }
+    deinit { _ = BrokenPipe.shielded { curl.multiCleanup(multi) } }
 }

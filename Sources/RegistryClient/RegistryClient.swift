@@ -62,7 +62,7 @@ public final class RegistryClient: Sendable {
             do throws(RegistryError) {
                 let session = try takeSession()
                 let exchange = try open(
-                    "/v2/\(repository.name)/manifests/\(HTTPURL.escape(reference))", of: repository, headers: headers,
+                    "/v2/\(repository.name)/manifests/\(reference)", of: repository, headers: headers,
                     downgrade: false, session: session)
                 if let announced = exchange.header("content-length").flatMap({ Int($0) }), announced > Self.manifestLimit {
                     throw RegistryError(
@@ -226,7 +226,7 @@ extension RegistryClient {
         }
         if message.isEmpty {
             switch code {
-            case .unauthorized: message = "authentication required"
+            case .unauthorized: message = "there is no such repository, or it needs other credentials"
             case .denied: message = "access denied"
             case .notFound: message = "not found"
             case .tooManyRequests: message = "too many requests"

@@ -12,7 +12,7 @@ import Testing
         let store = try scratch.store()
         let progress = Recorder()
         let record = try ImageTransfer(store: store, progress: progress).pull(.layout(path: layout.path, reference: nil))
-        #expect(record.names == [])
+        #expect(record.names == ["docker.io/library/sample:1"])
         #expect(record.diffIDs.count == 2)
         #expect("\(record.manifestDigest)" == layout.manifests[0].digest)
         #expect(progress.count(.done) == 2)
@@ -64,6 +64,47 @@ import Testing
             error?.message
                 == "the image is not there for linux/riscv64; it is for linux/amd64, linux/arm64/v8, linux/arm/v6, "
                 + "linux/arm/v7, windows/amd64")
+    }
+
+    @Test func namesOfLayouts() throws {
+        let scratch = try Scratch()
+        let layout = try TestLayout(scratch("layout"))
+        let image = try layout.image("v1", [try layout.layer(["a": "a"])])
+        for name in ["Not A Name", "x.y/z", "team/app:2"] { try layout.list(image, name) }
+        let progress = Recorder()
+        let transfer = ImageTransfer(store: try scratch.store(), progress: progress)
+        let records = try transfer.loadLayout(directory: layout.path)
+        #expect(records.count == 1)
+        #expect(records[0].names == ["localhost/team/app:2", "localhost/v1:latest", "x.y/z:latest"])
+        #expect(progress.warnings.count == 1)
+        // A mere tag names nothing unless it was asked for.
+        let other = try TestLayout(scratch("other"))
+        try other.image("v1", [])
+        #expect(try transfer.pull(.layout(path: other.path, reference: nil)).names == [])
+        #expect(try transfer.pull(.layout(path: other.path, reference: "v1")).names == ["localhost/v1:latest"])
+        let error = #expect(throws: ImageError.self) { try transfer.pull(.layout(path: other.path, reference: "v2")) }
+        #expect(error?.description == "read oci:\(other.path):v2: the layout has no image \"v2\"; it has v1")
+    }
+
+    @Test func fullDisk() throws {
+        let scratch = try Scratch()
+        let layout = try TestLayout(scratch("layout"))
+        try layout.image(
+            "x.y/z:1",
+            [
+                try layout.layer(["a": "a"]),
+                try layout.layer(["big": String(repeating: "0123456789abcdef", count: 1 << 20)], .none),
+            ])
+        try File.makeDirectories(scratch("store"))
+        try scratch.run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", scratch("store"))
+        defer { _ = try? scratch.run("umount", "-l", scratch("store")) }
+        let store = try Store.open(root: scratch("store"), runRoot: scratch("run"), driver: "vfs")
+        let error = #expect(throws: ImageError.self) {
+            try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
+        }
+        #expect(error?.code == .storage)
+        #expect(error?.description.contains("no space left on device") == true, "\(error?.description ?? "")")
+        #expect(store.leftovers == [])
     }
 
     @Test func importedRootfsMakesAnImage() throws {

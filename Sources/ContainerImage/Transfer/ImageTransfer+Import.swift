@@ -19,7 +19,7 @@ extension ImageTransfer {
     ) throws(ImageError) -> ImageRecord {
         var defaults = ContainerDefaults()
         for change in changes { try change.apply(to: &defaults) }
-        let names = try Self.localNames([name].compactMap { $0 })
+        let names = try [name].compactMap { $0 }.map { name throws(ImageError) in try Self.localName(name) }
         guard names.allSatisfy({ $0.digest == nil }) else {
             throw ImageError(.invalidReference, "import \(source)", "an image cannot be given a digest for a name")
         }

@@ -56,7 +56,7 @@ extension ImageTransfer {
             records.append(
                 try fetch(
                     LayoutProvider(files, first[digest]!, name: "\(files.name):\(label)"),
-                    names: try Self.localNames(names[digest] ?? [])))
+                    names: localNames(names[digest] ?? [])))
         }
         return records
     }
@@ -102,10 +102,8 @@ extension ImageTransfer {
                     return file
                 })
         }
-        let names = try Self.localNames(entry.repoTags.map { tag throws(ImageError) in
-            // Docker writes its short names; they were Docker Hub's.
-            try ImageReference(parsing: tag).tagged.canonical
-        })
+        // Docker writes its short names; they were Docker Hub's.
+        let names = localNames(entry.repoTags.map { (try? ImageReference(parsing: $0).tagged.canonical) ?? $0 })
         let lease = try storing(label) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
         let layers = try ingest(plans, name: label, stop: StopFlag())

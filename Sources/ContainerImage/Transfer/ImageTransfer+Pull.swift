@@ -14,14 +14,17 @@ extension ImageTransfer {
         case .layout(let path, let reference):
             let files = try DirectoryFiles(path)
             let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
+            // Without a reference a full name of its own will do; a mere tag says too little.
+            let own = LayoutProvider.referenceName(descriptor).flatMap { try? ImageName(parsing: $0) }?.domain
+            let name = reference ?? (own == nil ? nil : LayoutProvider.referenceName(descriptor))
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"), names: Self.localNames([reference].compactMap { $0 }))
+                LayoutProvider(files, descriptor, name: "\(source)"), names: localNames([name].compactMap { $0 }))
         case .layoutArchive(let path, let reference):
             let files = try openArchive(path)
             let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
             let name = reference ?? LayoutProvider.referenceName(descriptor)
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"), names: Self.localNames([name].compactMap { $0 }))
+                LayoutProvider(files, descriptor, name: "\(source)"), names: localNames([name].compactMap { $0 }))
         case .dockerArchive(let path, let reference):
             let archive = try DockerArchive(try openArchive(path))
             return try load(archive.choose(reference), of: archive)
@@ -85,14 +88,23 @@ extension ImageTransfer {
     }
 
     /// What images from places without registries are called: what has no
-    /// domain is `localhost/`'s, as podman has it.
-    static func localNames(_ texts: [String]) throws(ImageError) -> [ImageReference] {
+    /// domain is `localhost/`'s, as podman has it. A layout may call its images
+    /// anything: what is no name is left out.
+    func localNames(_ texts: [String]) -> [ImageReference] {
         var names: [ImageReference] = []
         for text in texts {
-            let name = try ImageName(parsing: text)
-            let reference = name.qualified(by: name.domain ?? "localhost").tagged
-            if !names.contains(reference) { names.append(reference) }
+            do throws(ImageError) {
+                let reference = try Self.localName(text)
+                if !names.contains(reference) { names.append(reference) }
+            } catch {
+                progress.warning("\(error): the image comes without this name")
+            }
         }
         return names
+    }
+
+    static func localName(_ text: String) throws(ImageError) -> ImageReference {
+        let name = try ImageName(parsing: text)
+        return name.qualified(by: name.domain ?? "localhost").tagged
     }
 }

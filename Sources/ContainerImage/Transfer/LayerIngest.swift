@@ -19,7 +19,10 @@ extension ImageTransfer {
     func ingest(_ plans: [LayerPlan], name: String, stop: StopFlag) throws(ImageError) -> [LayerInfo] {
         for plan in plans { progress.layer(plan.label, .waiting(size: plan.size ?? -1)) }
         do {
-            return try Threads.parallel(limit: max(1, options.threads), plans, stop: stop) { plan in
+            // The largest first: one that came last would have a thread to itself.
+            let order = plans.indices.sorted { plans[$0].size ?? 0 > plans[$1].size ?? 0 }
+            let infos = try Threads.parallel(limit: max(1, options.threads), order, stop: stop) { index in
+                let plan = plans[index]
                 do {
                     let info = try store.ingestLayer(
                         blob: plan.blob, size: plan.size, diffID: plan.diffID,
@@ -31,6 +34,9 @@ extension ImageTransfer {
                     throw error
                 }
             }
+            var result = infos
+            for (position, index) in order.enumerated() { result[index] = infos[position] }
+            return result
         } catch {
             throw ImageError("pull \(name)", any: error)
         }
