@@ -122,6 +122,7 @@ let package = Package(
         tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),
         tests("EndToEndTests", ["LinuxSystem", "JSONText", "LayerArchive"]),
         tests("ContainerMonitorTests", ["ContainerMonitor", "LinuxSystem", "JSONText"]),
+        tests("ContainerRuntimeTests", ["ContainerRuntime", "LinuxSystem", "JSONText", "OCISpec"]),
     ],
     swiftLanguageModes: [.v6]
 )

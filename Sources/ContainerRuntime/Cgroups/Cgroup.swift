@@ -70,6 +70,7 @@ public final class Cgroup {
             }
             let cgroup = Cgroup(layout: layout.kind, directories: directories)
             try cgroup.set(resources ?? LinuxResources(), creating: true)
+            for directory in directories { directory.isSetUp() }
             return cgroup
         } catch {
             for directory in directories.reversed() where directory.isNew {

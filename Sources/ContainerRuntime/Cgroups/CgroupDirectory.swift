@@ -7,8 +7,8 @@ final class CgroupDirectory {
     let controllers: [String]
     /// Absolute, in this mount namespace.
     let path: String
-    /// Whether we made it just now, so that nothing in it was set before.
-    let isNew: Bool
+    /// Whether we made it and are setting it up, so that nothing in it was set before.
+    private(set) var isNew: Bool
     private let directory: Descriptor
 
     /// Valid while the object lives. Opened with O_PATH, which is enough for
@@ -26,6 +26,9 @@ final class CgroupDirectory {
         self.isNew = isNew
         self.directory = directory
     }
+
+    /// From here on others may have changed things.
+    func isSetUp() { isNew = false }
 
     private static let pathFlags = O_PATH | O_DIRECTORY
 
