@@ -65,6 +65,19 @@ public final class Database: @unchecked Sendable {
         }
     }
 
+    /// Takes space for the next changes in advance, so that images can be
+    /// removed when the disk is full: pages in the file, and in the log, which
+    /// starts again from its first page after this.
+    func reserveSpace() throws(StorageError) {
+        try locked { () throws(StorageError) in
+            try connection.executeScript(
+                """
+                CREATE TABLE reserve(bytes); INSERT INTO reserve VALUES(zeroblob(262144));
+                DROP TABLE reserve; PRAGMA wal_checkpoint(RESTART)
+                """)
+        }
+    }
+
     /// Runs a closure on one consistent state of the database.
     public func read<Value>(
         _ body: (Connection) throws(StorageError) -> Value

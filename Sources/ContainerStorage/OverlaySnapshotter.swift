@@ -13,10 +13,21 @@ struct OverlaySnapshotter: Snapshotter {
     static let longestChain = 480
 
     func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 {
-        try File.makeDirectory("diff", at: partial.raw, exactly: 0o755)
+        try File.makeDirectory("diff", at: partial.raw, exactly: Self.unsaid)
         let diff = try File.open("diff", at: partial.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        return try LayerApplier.apply(tar, to: diff, options: LayerApplier.Options(whiteouts: .overlay)).bytes
+        let outcome = try LayerApplier.apply(tar, to: diff, options: LayerApplier.Options(whiteouts: .overlay))
+        if try FD.stat(diff.raw).st_mode & 0o7777 == Self.unsaid {
+            try FileMetadata.setMode(diff.raw, 0o755)
+        } else {
+            try File.replace("root", at: partial.raw, with: [], durable: false)
+        }
+        return outcome.bytes
     }
+
+    /// A layer need not say what the root directory is like, and then the
+    /// layers below say it. A mode that no archive has tells the two apart;
+    /// beside the directory of a layer that does say it stands a file `root`.
+    private static let unsaid: mode_t = 0o1000
 
     func prepare(_ chain: [Digest]) throws(StorageError) {
         guard chain.count <= Self.longestChain else {
@@ -47,7 +58,7 @@ struct OverlaySnapshotter: Snapshotter {
         let merged = "\(root)/\(snapshot)/merged"
         if OverlayMount.isMounted(merged) { return merged }
         do throws(SystemError) {
-            try makeDirectories(snapshot, volatile: volatile)
+            try makeDirectories(snapshot, chain, volatile: volatile)
             let lower = lowers(chain)
             try OverlayMount(
                 lower: lower.isEmpty ? [empty] : lower, upper: "\(root)/\(snapshot)/upper",
@@ -59,18 +70,31 @@ struct OverlaySnapshotter: Snapshotter {
         return merged
     }
 
-    private func makeDirectories(_ snapshot: String, volatile: Bool) throws(SystemError) {
-        // The upper's root is the container's root directory: its mode shows.
-        let wanted: [(String, mode_t)] = [("", 0o711), ("/upper", 0o755), ("/work", 0o700), ("/merged", 0o755)]
+    private func makeDirectories(_ snapshot: String, _ chain: [Digest], volatile: Bool) throws(SystemError) {
+        let wanted: [(String, mode_t)] = [("", 0o711), ("/work", 0o700), ("/merged", 0o755)]
         for (name, mode) in wanted {
             do throws(SystemError) {
                 try File.makeDirectory(snapshot + name, at: directory, exactly: mode)
             } catch where error.errno == .exists {}
         }
+        if !File.exists(snapshot + "/upper", at: directory) { try makeUpper(snapshot, chain) }
         // The kernel's note that an earlier volatile mount was not synced, with
         // which it refuses the next. Within a boot nothing is lost; a snapshot
         // that outlived its boot has lost what it said it could lose.
         if volatile { try? File.removeTree(snapshot + "/work/work/incompat", at: directory) }
+    }
+
+    /// The upper's root is the container's root directory: what it is like shows.
+    private func makeUpper(_ snapshot: String, _ chain: [Digest]) throws(SystemError) {
+        let partial = snapshot + "/upper.new"
+        try File.removeTree(partial, at: directory)
+        try File.makeDirectory(partial, at: directory, exactly: 0o755)
+        if let top = chain.last(where: { File.exists(layerPath($0) + "/root", at: directory) }) {
+            let said = try File.open(layerPath(top) + "/diff", at: directory, O_RDONLY | O_DIRECTORY)
+            let upper = try File.open(partial, at: directory, O_RDONLY | O_DIRECTORY)
+            try TreeCopy.copyMetadata(from: said.raw, to: upper.raw)
+        }
+        try File.rename(partial, to: snapshot + "/upper", at: directory)
     }
 
     func unmount(_ id: String) throws(StorageError) {
@@ -87,8 +111,19 @@ struct OverlaySnapshotter: Snapshotter {
         }
         // A union without an upper needs two directories.
         let union = OverlayMount(lower: lowers(chain) + [empty])
-        return try storing("look into", "the image's layers") { () throws(SystemError) in
-            try union.detached()
+        do throws(SystemError) {
+            return try union.detached()
+        } catch where OverlayMount.isForOlderKernels(error) {
+            let lock = try ObjectLock("view", in: directory)
+            defer { lock.keep() }
+            return try storing("look into", "the image's layers") { () throws(SystemError) in
+                let place = root + "/overlay/view"
+                // What one left who was killed here.
+                try OverlayMount.unmount(place)
+                return try union.detachedByString(by: place)
+            }
+        } catch {
+            throw StorageError("look into", "the image's layers", error)
         }
     }
 

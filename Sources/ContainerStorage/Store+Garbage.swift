@@ -32,16 +32,22 @@ extension Store {
     /// `ingest/` was left by the dead.
     func collectGarbageLocked() throws(StorageError) -> Reclaimed {
         var reclaimed = Reclaimed()
-        // Durable before anything is removed: after a power failure no row
-        // refers to what is gone.
-        let needed = try database.write(durable: true) { connection throws(StorageError) in
-            try connection.execute(
-                """
-                DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)
-                    AND diff_id NOT IN (SELECT diff_id FROM snapshot_layer)
-                """)
-            return try Needed(connection)
+        let unneeded =
+            "FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)"
+            + " AND diff_id NOT IN (SELECT diff_id FROM snapshot_layer)"
+        // A pull that failed for want of space left no rows, and a write might find no space.
+        let stale = try database.read { connection throws(StorageError) in
+            try connection.exists("SELECT 1 \(unneeded)")
         }
+        if stale {
+            // Durable before anything is removed: after a power failure no row
+            // refers to what is gone.
+            _ = try database.write(durable: true) { connection throws(StorageError) in
+                try connection.execute("DELETE \(unneeded)")
+            }
+        }
+        // Snapshots can only have been added to needed layers meanwhile, and images not at all.
+        let needed = try database.read { connection throws(StorageError) in try Needed(connection) }
         let at = directory.raw
         for driver in SnapshotterName.allCases {
             let snapshotter = snapshotter(driver)

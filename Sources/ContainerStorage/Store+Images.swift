@@ -28,7 +28,7 @@ extension Store {
         let sizes = try image.diffIDs.map { diffID throws(StorageError) in
             try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw).size
         }
-        try syncFileSystem()
+        if try !isDurable(image) { try syncFileSystem() }
         let record = try database.write(durable: true) { connection throws(StorageError) in
             try insert(image, sizes, names, repoDigests, connection)
             return try Self.image(image.id, connection)!
@@ -36,6 +36,19 @@ extension Store {
         lease.settle()
         refreshIndex()
         return record
+    }
+
+    /// Everything of the image was written out with an earlier one: a pull that found nothing new.
+    private func isDurable(_ image: NewImage) throws(StorageError) -> Bool {
+        try database.read { connection throws(StorageError) in
+            guard try connection.exists("SELECT 1 FROM manifest WHERE digest = ?", image.digest) else { return false }
+            for diffID in image.diffIDs {
+                let known = try connection.exists(
+                    "SELECT 1 FROM layer WHERE driver = ? AND diff_id = ?", driver, diffID)
+                if !known { return false }
+            }
+            return true
+        }
     }
 
     private func insert(

@@ -131,6 +131,7 @@ public final class Store: Sendable {
         let database = try Database(path: root + "/" + StoreLayout.database)
         try database.prepareFile()
         try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
+        try database.reserveSpace()
         let choice = DriverChoice.probe(root)
         try database.write(durable: true) { connection throws(StorageError) in
             let insert = "INSERT INTO setting VALUES(?, ?) ON CONFLICT(name) DO NOTHING"

@@ -7,7 +7,7 @@ import LinuxSystem
 ///     oci-layout  index.json  blobs/ALGORITHM/HEX     the image layout
 ///     apus.db (-wal, -shm)                            metadata; it says what is referenced
 ///     boot                                            the boot in which the content was last in use
-///     overlay/layers/HEX/{diff,layer.json}            unpacked layers, by diffID
+///     overlay/layers/HEX/{diff,layer.json,root}       unpacked layers, by diffID
 ///     overlay/snapshots/ID/{upper,work,merged}        containers' changes
 ///     vfs/layers/HEX/layer.json  vfs/trees/HEX/       the same for copies, trees by chain
 ///     volumes/NAME/_data
@@ -19,7 +19,7 @@ enum StoreLayout {
     static let boot = "boot"
     static let directories = [
         "blobs", "blobs/sha256", "ingest", "trash", "volumes", "containers", "overlay", "overlay/layers",
-        "overlay/snapshots", "overlay/empty", "vfs", "vfs/layers", "vfs/trees", "vfs/snapshots",
+        "overlay/snapshots", "overlay/empty", "overlay/view", "vfs", "vfs/layers", "vfs/trees", "vfs/snapshots",
     ]
 
     /// `lost+found` is in the root of every fresh ext4.

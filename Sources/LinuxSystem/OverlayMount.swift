@@ -56,10 +56,24 @@ public struct OverlayMount: Sendable {
             _ = try retrying("mount overlay on", target) {
                 move_mount(mount.raw, "", AT_FDCWD, target, UInt32(MOVE_MOUNT_F_EMPTY_PATH))
             }
-        } catch where error.errno == .noSystemCall || error.errno == .invalid || error.errno == .notPermitted {
-            // Also EPERM: a seccomp profile around us that does not know the new calls.
+        } catch where Self.isForOlderKernels(error) {
             try attachByString(to: target, source: source)
         }
+    }
+
+    /// Whether a failure of `detached` can mean that the kernel does not know
+    /// the way, and the option string may do. EPERM comes from a seccomp
+    /// profile around us that does not know the new calls.
+    public static func isForOlderKernels(_ error: SystemError) -> Bool {
+        error.errno == .noSystemCall || error.errno == .invalid || error.errno == .notPermitted
+    }
+
+    /// As `detached`, for kernels before 6.8.
+    /// - Parameter place: a directory on which the mount is for a moment.
+    public func detachedByString(by place: String, source: String = "overlay") throws(SystemError) -> Descriptor {
+        try attachByString(to: place, source: source)
+        defer { try? Self.unmount(place) }
+        return try File.open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
 
     /// mount(2), for kernels before 6.8. All options share one page there and

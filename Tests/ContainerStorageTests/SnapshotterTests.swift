@@ -12,10 +12,10 @@ import Testing
     static let drivers = ["overlay", "vfs"]
 
     static func wholeLife(_ store: Store) throws {
-        let lower = try TestLayer { writer in
-            var directory = TarEntry(.directory, "dir/")
-            directory.mode = 0o751
-            directory.user = 7
+        var directory = TarEntry(.directory, "dir/")
+        directory.mode = 0o751
+        directory.user = 7
+        let lower = try TestLayer { [directory] writer in
             try writer.add(directory)
             try writer.add(TarEntry(.regular, "dir/keep"), contents: Array("low".utf8))
             try writer.add(TarEntry(.regular, "dir/gone"), contents: Array("x".utf8))
@@ -25,7 +25,8 @@ import Testing
             link.linkTarget = Array("dir/keep".utf8)
             try writer.add(link)
         }
-        let upper = try TestLayer { writer in
+        let upper = try TestLayer { [directory] writer in
+            try writer.add(directory)
             try writer.add(TarEntry(.regular, "dir/.wh.gone"))
             try writer.add(TarEntry(.directory, "hidden/"))
             try writer.add(TarEntry(.regular, "hidden/.wh..wh..opq"))
@@ -50,8 +51,8 @@ import Testing
         #expect(try File.names(in: one + "/hidden") == ["new"])
         #expect(try File.readText(one + "/link") == "low")
         #expect(try File.status(one).st_mode & 0o7777 == 0o755)
-        let directory = try File.status(one + "/dir")
-        #expect(directory.st_mode & 0o7777 == 0o751 && directory.st_uid == 7)
+        let kept = try File.status(one + "/dir")
+        #expect(kept.st_mode & 0o7777 == 0o751 && kept.st_uid == 7)
         let tool = try File.status(one + "/tool")
         #expect(tool.st_mode & 0o7777 == 0o4755 && tool.st_mtim.tv_sec == 1_234_567 && tool.st_mtim.tv_nsec == 89)
         #expect(try File.status(one + "/tool2").st_ino == tool.st_ino)
@@ -233,5 +234,25 @@ import Testing
         try OverlayMount.unmount(merged)
         #expect(!OverlayMount.isMounted(merged))
         try OverlayMount.unmount(merged)
+        let view = try OverlayMount(lower: [scratch.path + "/l1", scratch.path + "/l2"]).detachedByString(by: merged)
+        #expect(!OverlayMount.isMounted(merged))
+        #expect(try File.names(inDirectory: view.raw).sorted() == ["a", "b"])
+    }
+
+    @Test(arguments: drivers) func theRootDirectoryIsAsTheTopmostLayerThatTells(_ driver: String) throws {
+        let store = try scratch.open(driver: driver)
+        func telling(_ mode: UInt32) throws -> TestLayer {
+            try TestLayer { writer in
+                var root = TarEntry(.directory, "./")
+                root.mode = mode
+                root.user = 42
+                try writer.add(root)
+                try writer.add(TarEntry(.regular, "f\(mode)"))
+            }
+        }
+        let image = try TestImage([telling(0o711), telling(0o751), try TestLayer(["a": "1"])]).put(store)
+        try store.createSnapshot(id: "c", image: image)
+        let status = try File.status(try store.mountSnapshot("c"))
+        #expect(status.st_mode & 0o7777 == 0o751 && status.st_uid == 42)
     }
 }
