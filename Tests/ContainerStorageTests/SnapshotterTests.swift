@@ -107,7 +107,7 @@ import Testing
         let empty = try TestLayer { _ in }
         var layers = [empty]
         for number in 0..<130 {
-            layers.append(try TestLayer(["n\(number)": "\(number)", "last": "\(number)"]))
+            layers.append(try TestLayer(["n\(number)": "\(number)", "last": "\(number)"], compression: .none))
             if number % 10 == 0 { layers.append(empty) }
         }
         layers.append(layers[1])
