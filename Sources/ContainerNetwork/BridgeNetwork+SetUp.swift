@@ -136,23 +136,37 @@ extension BridgeNetwork {
     private func publish(
         _ lease: Lease, _ record: NetworkRecord, _ route: borrowing NetlinkSocket
     ) throws(NetworkError) {
-        do {
-            let lock = try state.lock()
-            defer { _ = lock.raw }
-            // Our interface has the address, so whoever else is on record with it is dead: its
-            // ports would lead to the new container.
-            if let previous = state.owner(of: lease.address), let dead = try state.lease(of: previous) {
-                try release(dead)
-            }
-            try state.add(lease)
+        var attemptsLeft = 10
+        while true {
             do throws(NetworkError) {
-                try open(lease, record, route)
-            } catch {
-                try? release(lease)
-                throw error
+                try publishOnce(lease, record, route)
+                break
+            } catch where error.code == .portInUse && attemptsLeft > 0 {
+                // Its last user's namespace may be going just now.
+                attemptsLeft -= 1
+                usleep(20_000)
             }
         }
         forgetDatagrams(of: lease)
+    }
+
+    private func publishOnce(
+        _ lease: Lease, _ record: NetworkRecord, _ route: borrowing NetlinkSocket
+    ) throws(NetworkError) {
+        let lock = try state.lock()
+        defer { _ = lock.raw }
+        // Our interface has the address, so whoever else is on record with it is dead: its
+        // ports would lead to the new container.
+        if let previous = state.owner(of: lease.address), let dead = try state.lease(of: previous) {
+            try release(dead)
+        }
+        try state.add(lease)
+        do throws(NetworkError) {
+            try open(lease, record, route)
+        } catch {
+            try? release(lease)
+            throw error
+        }
     }
 
     private func open(
@@ -168,14 +182,31 @@ extension BridgeNetwork {
         do throws(SystemError) {
             try commit()
         } catch where error.errno == .exists {
-            // We hold the port, so whoever published it before is gone without having cleaned up.
+            // We hold the port, so who published it before has not cleaned up. That container is
+            // gone, or it has lost its monitor and runs on.
             try sweep(route, keeping: lease)
+            try refuseConflicts(with: lease)
             try attempting("publish ports") { () throws(SystemError) in try commit() }
         } catch where error.errno == .noEntry {
             // Somebody flushed the ruleset since we looked.
             try replaceTable(record)
         } catch {
             throw NetworkError(.system, "cannot publish ports", cause: error)
+        }
+    }
+
+    private func refuseConflicts(with lease: Lease) throws(NetworkError) {
+        for other in try state.leases() where other.containerID != lease.containerID {
+            for port in other.ports {
+                let taken = lease.ports.contains {
+                    $0.hostPort == port.hostPort && $0.proto == port.proto && $0.hostIP == port.hostIP
+                }
+                if taken {
+                    throw NetworkError(
+                        .portInUse,
+                        "host port \(port.hostPlace) is in use already: it leads to container \(other.containerID)")
+                }
+            }
         }
     }
 }

@@ -37,13 +37,14 @@ extension BridgeNetwork {
     @discardableResult
     public func sweep() throws(NetworkError) -> Int {
         let leases = try state.leases()
-        if leases.isEmpty { return 0 }
+        var isClean = try !state.hasPartialLeases()
+        if leases.isEmpty, isClean { return 0 }
         let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
-        var anyDead = false
-        for lease in leases where !anyDead { anyDead = try isDead(lease, route) }
-        if !anyDead { return 0 }
+        for lease in leases where isClean { isClean = try !isDead(lease, route) }
+        if isClean { return 0 }
         let lock = try state.lock()
         defer { _ = lock.raw }
+        try state.removePartialLeases()
         return try sweep(route, keeping: nil)
     }
 

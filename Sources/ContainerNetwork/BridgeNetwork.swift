@@ -13,6 +13,10 @@ internal import Synchronization
 /// - From outside nothing else than the published ports is reached, even by a
 ///   neighbour that routes packets to the containers' addresses itself.
 ///
+/// Another firewall of the host still has its say, since no table's verdict to accept
+/// overrides another's to drop: where one drops what the host forwards (Docker sets iptables'
+/// FORWARD policy so, firewalld may), it must be told to accept packets from and to the bridge.
+///
 /// Bridges and firewall belong to the host's network namespace, so the records
 /// do too: they lie in one directory of a tmpfs, whatever store a container is
 /// from. There is no resident process: an address is taken as long as the host's

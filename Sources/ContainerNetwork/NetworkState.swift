@@ -93,20 +93,32 @@ struct NetworkState: Sendable {
     }
 
     func leases() throws(NetworkError) -> [Lease] {
-        var names: [String] = []
-        do throws(SystemError) {
-            names = try File.names(in: "\(directory)/leases")
-        } catch {
-            if error.errno != .noEntry {
-                throw NetworkError(.system, "cannot list the network's containers", cause: error)
-            }
-        }
         var leases: [Lease] = []
-        // Names that end in .tmp are of a write that was cut short.
-        for name in names where !name.hasSuffix(".tmp") {
+        for name in try leaseNames() where !name.hasSuffix(".tmp") {
             if let lease = try lease(of: name) { leases.append(lease) }
         }
         return leases
+    }
+
+    /// Whether writes of leases were cut short, or are under way.
+    func hasPartialLeases() throws(NetworkError) -> Bool {
+        try leaseNames().contains { $0.hasSuffix(".tmp") }
+    }
+
+    /// Needs the lock, under which all leases are written.
+    func removePartialLeases() throws(NetworkError) {
+        for name in try leaseNames() where name.hasSuffix(".tmp") {
+            try? File.unlink("\(directory)/leases/\(name)")
+        }
+    }
+
+    private func leaseNames() throws(NetworkError) -> [String] {
+        do throws(SystemError) {
+            return try File.names(in: "\(directory)/leases")
+        } catch {
+            if error.errno == .noEntry { return [] }
+            throw NetworkError(.system, "cannot list the network's containers", cause: error)
+        }
     }
 
     // MARK: Files

@@ -58,7 +58,14 @@ extension PortMapping: JSONDocument {
 /// As `docker ps` shows it: `0.0.0.0:8080->80/tcp`.
 extension PortMapping: CustomStringConvertible {
     public var description: String {
-        let host = hostPort.map { "\(hostIP ?? "0.0.0.0"):\($0)\(hostPortEnd.map { "-\($0)" } ?? "")->" }
-        return "\(host ?? "")\(containerPort)/\(proto.rawValue)"
+        let host = hostPort == nil ? "" : "\(hostSide)->"
+        return "\(host)\(containerPort)/\(proto.rawValue)"
     }
+
+    private var hostSide: String {
+        "\(hostIP ?? "0.0.0.0"):\(hostPort ?? 0)\(hostPortEnd.map { "-\($0)" } ?? "")"
+    }
+
+    /// As errors name it: `0.0.0.0:8080/tcp`.
+    var hostPlace: String { "\(hostSide)/\(proto.rawValue)" }
 }

@@ -55,7 +55,7 @@ public final class PortSockets: Sendable {
                 if error.errno != .addressInUse { break }
             }
         }
-        let place = "\(address):\(first)\(last > first ? "-\(last)" : "")/\(mapping.proto.rawValue)"
+        let place = mapping.hostPlace
         switch failure.errno.rawValue {
         case EADDRINUSE:
             throw NetworkError(.portInUse, "host port \(place) is in use already")

@@ -54,7 +54,7 @@ import Testing
         // The host's loopback stays out of reach.
         #expect(tcp(host, 18081, in: one) == "")
         let secret = Server(
-            "exec socat TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'cat >/dev/null & echo secret'",
+            "exec socat -t5 TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'cat >/dev/null & echo secret'",
             ready: { shell("ss -lnt").contains(":18082 ") })
         #expect(tcp("127.0.0.1", 18082) == "secret\n")
         _ = two.run(
@@ -106,7 +106,7 @@ import Testing
 
         // Outward, with the host's address.
         let outside = Server(
-            "exec nsenter --net=/proc/\(getpid())/fd/\(neighbour.namespace) socat "
+            "exec nsenter --net=/proc/\(getpid())/fd/\(neighbour.namespace) socat -t5 "
                 + "TCP-LISTEN:7000,fork,reuseaddr SYSTEM:'cat >/dev/null & echo $SOCAT_PEERADDR'",
             ready: { neighbour.run("ss -lnt").contains(":7000 ") })
         #expect(tcp("198.51.100.2", 7000, in: container) == "198.51.100.1\n")
@@ -167,6 +167,39 @@ import Testing
         try test.network.tearDown(containerID: "dead")
         #expect(test.ruleset.contains("18120"))
         withExtendedLifetime((again, server)) {}
+    }
+
+    /// A container whose monitor was killed has lost its sockets, but it runs and has the port.
+    @Test func refusesPortOfOrphan() throws {
+        let test = TestNetwork(subnet: "10.201.15.0/24")
+        let orphan = try TestContainer()
+        _ = try orphan.attach("orphan", to: test, "18125:80")
+        let other = try TestContainer()
+        do {
+            _ = try other.attach("other", to: test, "18125:80")
+            Issue.record("a port in use was published")
+        } catch let error as NetworkError {
+            #expect(error.code == .portInUse)
+            #expect(
+                error.description
+                    == "host port 0.0.0.0:18125/tcp is in use already: it leads to container orphan")
+        }
+        #expect(try test.network.leases().map(\.containerID) == ["orphan"])
+        #expect(test.ruleset.contains("18125 : 10.201.15.2 . 80"))
+        try test.network.tearDown(containerID: "orphan")
+        _ = try other.attach("other", to: test, "18125:80")
+    }
+
+    @Test func sweepsPartialRecords() throws {
+        let test = TestNetwork(subnet: "10.201.16.0/24")
+        let container = try TestContainer()
+        _ = try container.attach("one", to: test)
+        let partial = "\(test.directory)/test/leases/two.1-1.tmp"
+        shell("echo '{' > \(partial)")
+        #expect(try test.network.leases().count == 1)
+        #expect(try test.network.sweep() == 0)
+        #expect(!File.exists(partial))
+        #expect(try test.network.leases().count == 1)
     }
 
     @Test func addressReuseClosesOldPorts() throws {
@@ -311,7 +344,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
 }
 
 func tcp(_ address: String, _ port: Int, in container: TestContainer? = nil) -> String {
-    let command = "echo x | socat -t2 -T2 - TCP:\(address):\(port),connect-timeout=1 2>/dev/null"
+    let command = "echo x | socat -t5 -T5 - TCP:\(address):\(port),connect-timeout=1 2>/dev/null"
     return container?.run(command) ?? shell(command)
 }
 

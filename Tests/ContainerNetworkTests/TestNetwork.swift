@@ -69,7 +69,7 @@ final class TestContainer: Sendable {
     /// Starts a server inside that answers each connection or packet with a text.
     func serve(_ what: String, port: Int, answer: String) -> Server {
         Server(
-            "exec nsenter --net=/proc/\(getpid())/fd/\(namespace) socat \(what)-LISTEN:\(port),fork,reuseaddr "
+            "exec nsenter --net=/proc/\(getpid())/fd/\(namespace) socat -t5 \(what)-LISTEN:\(port),fork,reuseaddr "
                 + "SYSTEM:'cat >/dev/null & echo \(answer)'",
             ready: { self.run("ss -lntu").contains(":\(port) ") })
     }
