@@ -1,4 +1,5 @@
 import ContainerEngine
+import ContainerMonitor
 import ContainerNetwork
 import JSONText
 import Testing
