@@ -178,7 +178,9 @@ import Testing
         #expect(try entries(Array(whole[..<1536])) == 1)
         #expect(try entries(Array(whole[..<1024])) == 1)
         #expect(try entries([]) == 0)
-        for length in 1..<1024 {
+        // Some writers (umoci 0.4) leave the last entry's padding out.
+        for length in 515..<1024 { #expect(try entries(Array(whole[..<length])) == 1, "\(length)") }
+        for length in 1..<515 {
             #expect(archiveError { _ = try entries(Array(whole[..<length])) } == .truncated, "\(length)")
         }
         #expect(archiveError { _ = try entries(Array(whole[..<1536]) + whole) } == .malformed)
