@@ -42,15 +42,23 @@ struct ContainerBirth {
     ) throws(RuntimeError) -> ChildProcess {
         Runtime.hide()
         let flags = UInt64(UInt32(bitPattern: plan.namespaces.cloned))
-        let target = cgroup.joinTarget
-        func start() throws(SystemError) -> ChildProcess {
-            try Clone.process(flags: flags, cgroup: target) {
+        let target = plan.isBornInCgroup ? cgroup.joinTarget : nil
+        func start(_ more: UInt64) throws(SystemError) -> ChildProcess {
+            try Clone.process(flags: flags | more, cgroup: target) {
                 ContainerInit(plan: plan, channel: channel, procfs: procfs, rootTree: tree).run()
             }
         }
         return try during("make the container's process") { () throws(SystemError) in
-            guard let namespace = plan.namespaces.joinedPID else { return try start() }
-            return try PIDNamespace.forChildren(namespace) { () throws(SystemError) in try start() }
+            if let user = plan.namespaces.joinedUser {
+                return try UserNamespace.child(of: user) { () throws(SystemError) in
+                    if let pid = plan.namespaces.joinedPID {
+                        try Namespace.join(pid, kinds: LinuxNamespace.Kind.pid.flag)
+                    }
+                    return try start(UInt64(CLONE_PARENT))
+                }
+            }
+            guard let namespace = plan.namespaces.joinedPID else { return try start(0) }
+            return try PIDNamespace.forChildren(namespace) { () throws(SystemError) in try start(0) }
         }
     }
 
@@ -109,7 +117,13 @@ struct ContainerBirth {
     }
 
     private func send(_ message: SyncMessage, _ channel: borrowing SyncChannel) throws(RuntimeError) {
-        try during("talk to the container's process") { () throws(SystemError) in try channel.send(message) }
+        do throws(SystemError) {
+            try channel.send(message)
+        } catch {
+            // It has ended: why, it may have said before.
+            if case .failed(let reason) = try? channel.receive().message { throw reason }
+            throw RuntimeError(.system, "talk to the container's process", cause: error)
+        }
     }
 
     private func runHooks(_ plan: InitPlan, _ pid: pid_t) throws(RuntimeError) {
@@ -126,7 +140,7 @@ extension LaunchProgram.Failure {
     /// The failure in the words of an error about the command.
     func error(command: String) -> RuntimeError {
         guard stage == .execute else {
-            return RuntimeError(.system, "\(stage?.description ?? "launch"): \(errno)")
+            return RuntimeError(.system, "\(stage.description): \(errno)")
         }
         let isMissing = errno == .noEntry || errno == .notDirectory
         return RuntimeError(

@@ -9,25 +9,32 @@ enum HookRunner {
         guard !hooks.isEmpty else { return }
         let text = state.json.bytes()
         for (position, hook) in hooks.enumerated() {
-            do throws(SystemError) {
+            do throws(RuntimeError) {
                 try run(hook, state: text)
             } catch {
-                throw RuntimeError(
-                    .hook, "error running \(kind) hook #\(position)", cause: error)
+                throw error.under("error running \(kind) hook #\(position): \(hook.path)")
             }
         }
     }
 
-    private static func run(_ hook: Hook, state: [UInt8]) throws(SystemError) {
+    private static func run(_ hook: Hook, state: [UInt8]) throws(RuntimeError) {
         let arguments = hook.args.isEmpty ? [hook.path] : hook.args
-        let input = try FD.pipe()
-        let output = try FD.pipe(nonBlocking: true)
-        let pid = try Spawn.start(
-            hook.path, arguments, environment: hook.env,
-            descriptors: [input.reading.raw, output.writing.raw, output.writing.raw])
-        var ends = HookStreams(input: input.writing, output: output.reading)
-        try ends.converse(state, pid: pid, seconds: hook.timeout, path: hook.path)
+        let pipes = try during("make pipes", code: .hook) { () throws(SystemError) in
+            HookPipes(input: try FD.pipe(), output: try FD.pipe(nonBlocking: true))
+        }
+        let pid = try during("start", code: .hook) { () throws(SystemError) in
+            try Spawn.start(
+                hook.path, arguments, environment: hook.env,
+                descriptors: [pipes.input.reading.raw, pipes.output.writing.raw, pipes.output.writing.raw])
+        }
+        var ends = HookStreams(input: pipes.input.writing, output: pipes.output.reading)
+        try ends.converse(state, pid: pid, seconds: hook.timeout)
     }
+}
+
+private struct HookPipes: ~Copyable {
+    var input: PipeEnds
+    var output: PipeEnds
 }
 
 /// The runtime's ends of a hook's streams.
@@ -41,8 +48,8 @@ private struct HookStreams: ~Copyable {
     }
 
     /// Feeds the hook, keeps the start of what it says, and waits for its end.
-    mutating func converse(_ state: [UInt8], pid: pid_t, seconds: Int?, path: String) throws(SystemError) {
-        let pidfd = try watch(pid)
+    mutating func converse(_ state: [UInt8], pid: pid_t, seconds: Int?) throws(RuntimeError) {
+        let pidfd = try during("watch", code: .hook) { () throws(SystemError) in try watch(pid) }
         var said: [UInt8] = []
         var written = 0
         let deadline = seconds.map { MonotonicClock.milliseconds + Int64($0) * 1000 }
@@ -59,7 +66,7 @@ private struct HookStreams: ~Copyable {
             if ready == 0 {
                 kill(pid, SIGKILL)
                 _ = try? Spawn.wait(pid)
-                throw SystemError("run hook (time-out after \(seconds ?? 0) seconds)", path, Errno(ETIMEDOUT))
+                throw RuntimeError(.hook, "hook ran past specified timeout of \(seconds ?? 0)s")
             }
             if entries[1].revents != 0 { read(into: &said) }
             if entries[2].revents != 0, let raw = input?.raw {
@@ -70,11 +77,11 @@ private struct HookStreams: ~Copyable {
             if entries[0].revents != 0 { break }
         }
         read(into: &said)
-        let status = try Spawn.wait(pid)
+        let status = try during("wait", code: .hook) { () throws(SystemError) in try Spawn.wait(pid) }
         guard status.exitCode == 0 else {
             let words = String(decoding: said, as: UTF8.self).split(separator: "\n").joined(separator: "; ")
             let end = status.signal.map { "signal \($0)" } ?? "exit status \(status.exitCode)"
-            throw SystemError("run hook (\(end), output: \(words))", path, Errno(ECANCELED))
+            throw RuntimeError(.hook, "\(end), output: \(words)")
         }
     }
 

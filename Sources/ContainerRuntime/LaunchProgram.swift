@@ -33,10 +33,24 @@ import LinuxSystem
 ///     …      table: {number, six arguments, stage} each
 struct LaunchProgram {
     /// What a call is for, as the reports name it.
-    enum Stage: UInt32 {
-        case descriptors = 1
-        case noNewPrivileges, boundingSet, keepCapabilities, groups, group, user, capabilities
-        case ambientCapabilities, umask, seccomp, report, execute
+    struct Stage: Equatable {
+        var rawValue: UInt32
+
+        static let descriptors = Stage(rawValue: 1)
+        static let noNewPrivileges = Stage(rawValue: 2)
+        static let boundingSet = Stage(rawValue: 3)
+        static let keepCapabilities = Stage(rawValue: 4)
+        static let groups = Stage(rawValue: 5)
+        static let group = Stage(rawValue: 6)
+        static let user = Stage(rawValue: 7)
+        static let capabilities = Stage(rawValue: 8)
+        static let ambientCapabilities = Stage(rawValue: 9)
+        static let umask = Stage(rawValue: 10)
+        static let seccomp = Stage(rawValue: 11)
+        static let report = Stage(rawValue: 12)
+        static let execute = Stage(rawValue: 13)
+        /// A resource limit, by the kernel's number.
+        static func limit(_ resource: Int32) -> Stage { Stage(rawValue: 64 + UInt32(resource)) }
 
         var description: String {
             switch self {
@@ -53,6 +67,9 @@ struct LaunchProgram {
             case .seccomp: "install seccomp filter"
             case .report: "report"
             case .execute: "exec"
+            case let stage where (64..<80).contains(stage.rawValue):
+                "error setting rlimit \(ProcessPlan.resources[Int(stage.rawValue) - 64])"
+            default: "launch"
             }
         }
     }
@@ -60,7 +77,7 @@ struct LaunchProgram {
     /// The eight bytes that the code sends when a call fails.
     struct Failure: Equatable {
         var errno: Errno
-        var stage: Stage?
+        var stage: Stage
 
         init(_ bytes: [UInt8]) {
             errno = Errno(Int32(bitPattern: Self.word(bytes[0..<4])))

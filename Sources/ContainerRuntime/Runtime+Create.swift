@@ -76,7 +76,7 @@ extension Runtime {
                         cgroup, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
                     propagation: propagation, streams: options.streams, options: options,
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
-                    isBornInCgroup: cgroup.joinTarget != nil)
+                    isBornInCgroup: cgroup.joinTarget != nil && namespaces.joinedUser == nil)
                 let birth = ContainerBirth(directory: directory.raw, record: record, cgroup: cgroup)
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {

@@ -4,17 +4,23 @@ import OCISpec
 
 extension Runtime {
     /// Removes what was made for a container.
-    /// - Parameter force: kills its processes first, and takes away what a killed
-    ///   runtime left of it; then a container that does not exist is no error.
-    /// - Throws: `.wrongState` while it runs, without `force`.
-    public func delete(_ id: String, force: Bool = false) throws(RuntimeError) {
+    /// - Parameters:
+    ///   - force: kills its processes first, and takes away what a killed
+    ///     runtime left of it; then a container that does not exist is no error.
+    ///   - warn: told about failures of poststop hooks, which change nothing.
+    /// - Throws: `.wrongState` while its command runs, without `force`.
+    public func delete(
+        _ id: String, force: Bool = false, warn: (RuntimeError) -> Void = { _ in }
+    ) throws(RuntimeError) {
         do throws(RuntimeError) {
-            try remove(try StateDirectory(opening: id, root: root), force: force)
+            try remove(try StateDirectory(opening: id, root: root), force: force, warn)
         } catch where error.code == .notFound && force {
         }
     }
 
-    private func remove(_ directory: borrowing StateDirectory, force: Bool) throws(RuntimeError) {
+    private func remove(
+        _ directory: borrowing StateDirectory, force: Bool, _ warn: (RuntimeError) -> Void
+    ) throws(RuntimeError) {
         let id = directory.id
         let record = try directory.record()
         if force, let record { try kill(record) }
@@ -26,7 +32,8 @@ extension Runtime {
             try StateDirectory.remove(id, root: root)
             return
         }
-        if force { try kill(record) }
+        // A container that was only created has run nothing: as runc does, it goes without force.
+        if force || directory.isWaitingForStart { try kill(record) }
         var stopped = try Self.state(directory, record)
         if stopped.status != .stopped {
             // It is our own lock that makes it look unfinished.
@@ -40,10 +47,11 @@ extension Runtime {
         try removeCgroup(record)
         let hooks = try? Self.config(directory).hooks
         try StateDirectory.remove(id, root: root)
-        if let hooks, !hooks.poststop.isEmpty {
-            // config.md, "Poststop": a failure is no reason to stop here.
-            for hook in hooks.poststop {
-                try? HookRunner.run([hook], "poststop", state: stopped)
+        for hook in hooks?.poststop ?? [] {
+            do throws(RuntimeError) {
+                try HookRunner.run([hook], "poststop", state: stopped)
+            } catch {
+                warn(error)
             }
         }
     }

@@ -100,12 +100,16 @@ struct SyncChannel: ~Copyable {
     }
 
     func receive() throws(SystemError) -> Received {
-        var message: UnixSocket.Message
         do throws(SystemError) {
-            message = try UnixSocket.receive(socket.raw)
+            return try receiveOnce()
         } catch where error.errno.rawValue == ECONNRESET {
-            return Received(message: nil, descriptor: nil)
+            // The peer ended with words of ours unread. That is told once, before what it said last.
+            return try receiveOnce()
         }
+    }
+
+    private func receiveOnce() throws(SystemError) -> Received {
+        var message = try UnixSocket.receive(socket.raw)
         return Received(
             message: SyncMessage(message.bytes), descriptor: message.descriptors.takeFirst())
     }

@@ -26,7 +26,8 @@ public enum Clone {
     /// - Parameters:
     ///   - flags: `CLONE_…` bits, namespaces above all. `CLONE_PIDFD` is added.
     ///   - cgroup: an open cgroup v2 directory that the child is born into.
-    ///   - child: what the child does; it never comes back.
+    ///   - child: what the child does; it never comes back. With CLONE_PARENT it is a
+    ///     sibling of the caller, and ends with the signal that the caller ends with.
     /// - Returns: the child, in the parent.
     /// - Throws: EPERM, EINVAL, ENOSPC (too many namespaces), EAGAIN and the rest of clone(2).
     @inline(never)
@@ -35,7 +36,7 @@ public enum Clone {
     ) throws(SystemError) -> ChildProcess {
         var arguments = Arguments()
         var pidfd: Int32 = -1
-        arguments.exitSignal = UInt64(SIGCHLD)
+        arguments.exitSignal = flags & UInt64(CLONE_PARENT) == 0 ? UInt64(SIGCHLD) : 0
         arguments.flags = flags | UInt64(CLONE_PIDFD)
         if let cgroup {
             arguments.flags |= intoCgroup

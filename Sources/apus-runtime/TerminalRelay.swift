@@ -66,8 +66,6 @@ struct TerminalRelay: ~Copyable {
             writeInput()
         } else if count == 0 || Errno.current != .interrupted {
             inputIsOpen = false
-            // What a terminal's user types to end the input.
-            toContainer = [4]
         }
     }
 

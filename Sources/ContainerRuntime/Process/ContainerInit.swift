@@ -59,10 +59,8 @@ final class ContainerInit {
         umask(0)
         setsid()
         try joinCgroup()
-        if plan.namespaces.hasNewUser {
-            channel.await(.mapped)
-            try becomeRoot()
-        }
+        if plan.namespaces.hasNewUser { channel.await(.mapped) }
+        if plan.namespaces.hasUser { try becomeRoot() }
         try plan.namespaces.enter()
         if plan.namespaces.isNew(.time) { try setClocks() }
         if plan.namespaces.isNew(.network) { try LoopbackInterface.bringUp() }
@@ -101,7 +99,7 @@ final class ContainerInit {
         }
     }
 
-    /// Root of the new user namespace, whose files the mounts below belong to.
+    /// Root of the user namespace, whose files the mounts below belong to.
     private func becomeRoot() throws(RuntimeError) {
         try during("become root in the user namespace") { () throws(SystemError) in
             _ = try retrying("setresgid") { setresgid(0, 0, 0) }

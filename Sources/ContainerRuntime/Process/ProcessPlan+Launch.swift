@@ -20,8 +20,6 @@ extension ProcessPlan {
         try keepRightsWithoutRoot()
         var program = LaunchProgram(report: report)
         compose(&program, path, report)
-        // The very last: a limit on files or memory must not hit us.
-        try setLimits()
         do throws(SystemError) {
             try program.execute()
         } catch {
@@ -35,6 +33,13 @@ extension ProcessPlan {
             Int(SYS_fcntl), UInt64(report), UInt64(F_SETFD), UInt64(FD_CLOEXEC), stage: .descriptors)
         if spec.noNewPrivileges {
             program.call(Int(SYS_prctl), UInt64(PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0, stage: .noNewPrivileges)
+        }
+        // Here, because a limit on files or memory must not hit us; and before the user changes,
+        // because raising one takes rights.
+        for (resource, _, limit) in rlimits {
+            let address = program.store(words: [UInt64(limit.rlim_cur), UInt64(limit.rlim_max)])
+            program.call(
+                Int(SYS_prlimit64), 0, UInt64(resource), address, 0, stage: .limit(resource))
         }
         // A filter without no_new_privs needs CAP_SYS_ADMIN, which is given up below. Loading it
         // as late as that allows keeps what it must let pass to three calls.
@@ -51,7 +56,14 @@ extension ProcessPlan {
         program.call(Int(SYS_setresgid), gid, gid, gid, stage: .group)
         program.call(Int(SYS_setresuid), uid, uid, uid, stage: .user)
         program.call(Int(SYS_umask), UInt64(user.umask ?? 0o022), stage: .umask)
+        // Said before the filter is there, which may let nothing of it pass.
+        let letter = program.store(words: [UInt64(SyncMessage.executingLetter)])
+        let noSignal = UInt64(MSG_NOSIGNAL)
+        func announce(_ program: inout LaunchProgram) {
+            program.call(Int(SYS_sendto), UInt64(report), letter, 1, noSignal, stage: .report, tolerated: true)
+        }
         if let early {
+            announce(&program)
             if user.uid != 0 {
                 let own = (try? CapabilitySet.permitted()) ?? CapabilitySet()
                 setCapabilities(&program, effective: own, permitted: own, inheritable: inheritable)
@@ -68,9 +80,7 @@ extension ProcessPlan {
                 Int(SYS_prctl), UInt64(PR_CAP_AMBIENT), UInt64(PR_CAP_AMBIENT_RAISE),
                 UInt64(capability.number), 0, 0, stage: .ambientCapabilities)
         }
-        let letter = program.store(words: [UInt64(SyncMessage.executingLetter)])
-        program.call(
-            Int(SYS_sendto), UInt64(report), letter, 1, UInt64(MSG_NOSIGNAL), stage: .report, tolerated: true)
+        if early == nil { announce(&program) }
         if spec.noNewPrivileges, let seccomp { install(seccomp, &program) }
         let file = program.store(path)
         let arguments = program.store(vector: spec.args)
@@ -126,19 +136,6 @@ extension ProcessPlan {
                     linux_syscall(
                         Int(SYS_prctl), Int(PR_CAP_AMBIENT), Int(PR_CAP_AMBIENT_RAISE),
                         Int(capability.number), 0, 0, 0)
-                }
-            }
-        }
-    }
-
-    private func setLimits() throws(RuntimeError) {
-        for (resource, name, limit) in rlimits {
-            try during("error setting rlimit \(name)") { () throws(SystemError) in
-                var limit = limit
-                _ = try checked("setrlimit", "to soft \(limit.rlim_cur), hard \(limit.rlim_max)") {
-                    withUnsafePointer(to: &limit) {
-                        linux_syscall(Int(SYS_prlimit64), 0, Int(resource), Int(bitPattern: $0), 0, 0, 0)
-                    }
                 }
             }
         }

@@ -18,6 +18,39 @@ enum UserNamespace {
         mappings.map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined()
     }
 
+    /// Makes a child in a user namespace that exists already.
+    ///
+    /// Whoever enters a user namespace cannot come back, so a helper enters it and
+    /// makes the child, as its sibling (CLONE_PARENT). It shares our descriptors:
+    /// the child's pidfd is ours as soon as it is made.
+    /// - Parameter body: makes the child, with CLONE_PARENT, in the helper.
+    static func child(
+        of namespace: Int32, _ body: () throws(SystemError) -> ChildProcess
+    ) throws(SystemError) -> ChildProcess {
+        // Not blocking: the helper has ended when it is read.
+        let answer = try FD.pipe(nonBlocking: true)
+        let writing = answer.writing.raw
+        let helper = try Clone.process(flags: UInt64(CLONE_FILES)) {
+            var words: [Int32] = [0, -1, 0]
+            do throws(SystemError) {
+                try Namespace.join(namespace, kinds: LinuxNamespace.Kind.user.flag)
+                let child = try body()
+                words = [child.pid, child.pidfd.take(), 0]
+            } catch {
+                words[2] = error.errno.rawValue
+            }
+            words.withUnsafeBytes { _ = write(writing, $0.baseAddress, $0.count) }
+            _exit(0)
+        }
+        _ = try Spawn.wait(helper.pid)
+        var words: [Int32] = [0, -1, 0]
+        let size = words.count * MemoryLayout<Int32>.size
+        let count = words.withUnsafeMutableBytes { read(answer.reading.raw, $0.baseAddress, size) }
+        guard count == size else { throw SystemError("enter the user namespace", "", .io) }
+        guard words[2] == 0 else { throw SystemError("enter the user namespace", "", Errno(words[2])) }
+        return ChildProcess(pid: words[0], pidfd: Descriptor(owning: words[1]))
+    }
+
     /// A user namespace that exists for its mapping only, as idmapped mounts want it.
     static func make(uids: [IDMapping], gids: [IDMapping]) throws(RuntimeError) -> Descriptor {
         guard !uids.isEmpty, !gids.isEmpty else {

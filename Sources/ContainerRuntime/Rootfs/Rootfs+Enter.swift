@@ -87,9 +87,11 @@ extension Rootfs {
                 try Mount.attach(root.raw, onto: slash.raw)
                 _ = try retrying("chroot") { chroot(".") }
             } else {
+                let old = try File.open("/", O_PATH | O_DIRECTORY)
                 try Mount.pivotToWorkingDirectory()
-                // "." is the old root now, mounted over the new one (pivot_root(2), NOTES). Were it
-                // shared, unmounting it here would unmount it on the host.
+                // The old root is mounted over the new one now (pivot_root(2), NOTES).
+                _ = try retrying("chdir") { fchdir(old.raw) }
+                // Were it shared, unmounting it here would unmount it on the host.
                 if propagation?.isShared ?? false { try Mount.setPropagation(".", UInt(MS_SLAVE | MS_REC)) }
                 try Mount.detach(".", followLinks: true)
             }

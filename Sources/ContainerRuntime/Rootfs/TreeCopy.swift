@@ -27,8 +27,9 @@ enum TreeCopy {
             try copyMetadata(status, name, destination)
         }
         let status = try FD.stat(source)
-        _ = try retrying("chown") { fchown(destination, status.st_uid, status.st_gid) }
-        _ = try retrying("chmod") { fchmod(destination, status.st_mode & 0o7777) }
+        // A new mount's descriptor is of the O_PATH kind, which fchown(2) and fchmod(2) refuse.
+        _ = try retrying("chown") { fchownat(destination, ".", status.st_uid, status.st_gid, 0) }
+        _ = try retrying("chmod") { fchmodat(destination, ".", status.st_mode & 0o7777, 0) }
     }
 
     private static func copyFile(

@@ -23,7 +23,8 @@ enum DeleteCommand {
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
-        try values.runtime.delete(values.arguments[0], force: values.bool("force"))
+        let log = try RuntimeLog(values)
+        try values.runtime.delete(values.arguments[0], force: values.bool("force")) { log.fail("\($0)") }
         return 0
     }
 }

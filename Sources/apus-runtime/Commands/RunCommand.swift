@@ -45,7 +45,10 @@ enum RunCommand {
             try? runtime.delete(id, force: true)
             throw RuntimeError(.system, "\(error)")
         }
-        if !values.bool("keep") { try runtime.delete(id) }
+        if !values.bool("keep") {
+            let log = try RuntimeLog(values)
+            try runtime.delete(id) { log.fail("\($0)") }
+        }
         return code
     }
 }
