@@ -36,6 +36,15 @@ final class TestTerminal {
         return false
     }
 
+    /// What is typed before a relay has the terminal is a line for the terminal itself.
+    func becomesRaw() throws -> Bool {
+        for _ in 0..<1000 {
+            if try isRaw { return true }
+            usleep(5000)
+        }
+        return false
+    }
+
     var isRaw: Bool {
         get throws { try Terminal.attributes(of: terminal.raw).c_lflag & tcflag_t(ICANON | ECHO) == 0 }
     }
@@ -55,7 +64,7 @@ final class TestTerminal {
         let client = try AttachThread(box, stdin: true, terminal: person.terminal.raw)
         try box.monitor?.start()
         #expect(try person.shows("$ "))
-        #expect(try person.isRaw)
+        #expect(try person.becomesRaw())
         try person.type("stty size\n")
         #expect(try person.shows("33 77\r\n"))
         // A window that changes.
@@ -83,6 +92,7 @@ final class TestTerminal {
         let person = try TestTerminal()
         let client = try AttachThread(box, stdin: true, terminal: person.terminal.raw)
         try box.monitor?.start()
+        #expect(try person.becomesRaw())
         try person.type("one\n")
         #expect(try person.shows("one\r\none\r\n"))
         try person.type([0x10, 0x11])
@@ -93,12 +103,14 @@ final class TestTerminal {
         let again = try AttachThread(box, stdin: true, terminal: person.terminal.raw) {
             $0.detachKeys = try? DetachKeys(parsing: "ctrl-x,x")
         }
+        #expect(try person.becomesRaw())
         try person.type([0x10, UInt8(ascii: "z"), 0x0A])
         #expect(try person.shows("^Pz"))
         try person.type([0x18, UInt8(ascii: "x")])
         #expect(again.finish() == .detached)
         // The end of file at a terminal is a key.
         let last = try AttachThread(box, stdin: true, terminal: person.terminal.raw)
+        #expect(try person.becomesRaw())
         try person.type([0x04])
         #expect(last.finish() == .exited(0))
     }
