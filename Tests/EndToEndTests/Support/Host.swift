@@ -26,6 +26,7 @@ final class Host {
         try body(host)
         guard checksLeaks else { return }
         host.removeContainers()
+        host.runCleanups()
         let left = host.leftovers(since: before)
         #expect(left.isEmpty, "left behind: \(left.joined(separator: "\n  "))")
     }
@@ -134,15 +135,18 @@ final class Host {
 
     // MARK: The end
 
-    private func removeContainers() {
+    fileprivate func removeContainers() {
         guard let list = try? apus("ps", "-aq", "--no-trunc"), list.exit == 0, !list.lines.isEmpty else { return }
         _ = try? apus(list: ["rm", "-f", "-t", "0"] + list.lines)
     }
 
+    private func runCleanups() {
+        while let cleanup = cleanups.popLast() { cleanup() }
+    }
+
     private func cleanUp() {
-        for cleanup in cleanups.reversed() { cleanup() }
-        cleanups = []
         removeContainers()
+        runCleanups()
         Self.destroy(scratch)
         rmdir("\(Self.base)/\(getpid())")
     }
@@ -180,4 +184,9 @@ final class Host {
             destroy("\(base)/\(name)")
         }
     }
+}
+
+extension Host {
+    /// Removes every container of this test's store now.
+    func removeAll() { removeContainers() }
 }

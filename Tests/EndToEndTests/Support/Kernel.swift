@@ -44,13 +44,19 @@ enum Kernel {
 
     /// `PID command line` of the processes whose command line has a text.
     static func processes(mentioning text: String) -> [String] {
-        ((try? File.names(in: "/proc")) ?? []).compactMap { name in
-            guard let pid = pid_t(name), pid != getpid(),
-                let bytes = try? File.read("/proc/\(name)/cmdline"), !bytes.isEmpty
-            else { return nil }
-            let line = String(decoding: bytes.map { $0 == 0 ? 0x20 : $0 }, as: UTF8.self)
-            return line.contains(text) ? "\(name) \(line)" : nil
+        var found: [String] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        for name in (try? File.names(in: "/proc")) ?? [] {
+            guard let pid = pid_t(name), pid != getpid() else { continue }
+            let fd = open("/proc/\(name)/cmdline", O_RDONLY | O_CLOEXEC)
+            guard fd >= 0 else { continue }
+            let count = read(fd, &buffer, buffer.count)
+            close(fd)
+            guard count > 0 else { continue }
+            let line = String(decoding: buffer[..<count].map { $0 == 0 ? 0x20 : $0 }, as: UTF8.self)
+            if line.contains(text) { found.append("\(name) \(line)") }
         }
+        return found
     }
 
     static func exists(_ pid: pid_t) -> Bool { kill(pid, 0) == 0 || Errno.current != .noProcess }

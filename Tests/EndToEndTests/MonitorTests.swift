@@ -1,0 +1,96 @@
+import JSONText
+import LinuxSystem
+import Testing
+
+extension EndToEnd {
+    /// What stays per container, and what the monitor does when others die.
+    @Suite(.ours) struct MonitorTests {
+        @Test func onlyASmallMonitorStays() throws {
+            try Host.with { host in
+                let before = Set(Kernel.processes(mentioning: "apus").map { $0.prefix { $0 != " " } })
+                let id = try host.detached("--network", "none", try host.busybox(), "sleep", "1000")
+                let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
+                let parent = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
+                #expect(Kernel.status(parent, "Name") == "apus-monitor")
+                // Nothing but the monitor and the container.
+                let added = Kernel.processes(mentioning: "apus").filter { !before.contains($0.prefix { $0 != " " }) }
+                #expect(added.count == 1, "\(added)")
+                #expect(Kernel.children(of: parent) == [pid])
+                #expect(Kernel.status(parent, "Threads") == "1")
+                usleep(300_000)
+                let size = try #require(Kernel.proportionalSize(parent))
+                #expect(size <= 1536, "PSS of the monitor: \(size) KiB")
+            }
+        }
+
+        @Test func theMonitorOutlivesTheCommandAndRecordsTheEnd() throws {
+            try Host.with { host in
+                let run = try host.start("run", "--name", "\(host.prefix)-o", "--network", "none", try host.busybox(), "sh", "-c", "echo up; while [ ! -e /go ]; do sleep 0.05; done; echo later; exit 21")
+                try run.wait(for: "up") { run.text.contains("up") }
+                run.send(SIGKILL)
+                _ = try run.finish()
+                #expect(try host.ok("ps", "--format", "{{.Names}}") == "\(host.prefix)-o")
+                try host.ok("exec", "\(host.prefix)-o", "touch", "/go")
+                #expect(try host.ok("wait", "\(host.prefix)-o") == "21")
+                #expect(try host.ok("logs", "\(host.prefix)-o") == "up\nlater")
+                #expect(try host.ok("inspect", "--format", "{{.State.ExitCode}}", "\(host.prefix)-o") == "21")
+            }
+        }
+
+        @Test func psTellsTheTruthAfterTheMonitorWasKilled() throws {
+            try Host.with { host in
+                let id = try host.detached("--network", "none", try host.busybox(), "sleep", "1000")
+                let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
+                let monitor = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
+                kill(monitor, SIGKILL)
+                // The container runs on without its monitor, or it does not: ps says which.
+                usleep(200_000)
+                #expect(try host.ok("ps", "-q", "--no-trunc") == (Kernel.exists(pid) ? id : ""))
+                kill(pid, SIGKILL)
+                try host.eventually("ps sees the end") { try host.ok("ps", "-q") == "" }
+                #expect(try host.ok("ps", "-aq", "--no-trunc") == id)
+                let status = try host.ok("ps", "-a", "--format", "{{.Status}}")
+                #expect(status.hasPrefix("Exited") || status.hasPrefix("Dead") || status.hasPrefix("Unknown"))
+                // It can be started anew and removed.
+                try host.ok("start", id)
+                #expect(try host.ok("ps", "-q", "--no-trunc") == id)
+                try host.ok("rm", "-f", "-t", "0", id)
+            }
+        }
+
+        @Test func psTellsTheTruthAfterAReboot() throws {
+            try Host.with { host in
+                let id = try host.detached("--network", "none", "--name", "\(host.prefix)-r", try host.busybox(), "sleep", "1000")
+                let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
+                let monitor = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
+                // As a power cut leaves it: no process, no mount, an empty run directory.
+                kill(monitor, SIGKILL)
+                kill(pid, SIGKILL)
+                try host.eventually("the container is gone") { !Kernel.exists(pid) }
+                for mount in Kernel.mounts().reversed() where mount.hasPrefix(host.scratch) { umount2(mount, Int32(MNT_DETACH)) }
+                try File.removeTree(host.runRoot)
+                #expect(try host.ok("ps", "-q") == "")
+                #expect(try host.ok("ps", "-a", "--format", "{{.Names}}") == "\(host.prefix)-r")
+                try host.ok("start", "\(host.prefix)-r")
+                #expect(try host.ok("exec", id, "echo", "again") == "again")
+            }
+        }
+
+        @Test func aReusedProcessNumberIsNotTaken() throws {
+            try Host.with { host in
+                let id = try host.detached("--network", "none", try host.busybox(), "sleep", "1000")
+                let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
+                let monitor = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
+                kill(monitor, SIGKILL)
+                kill(pid, SIGKILL)
+                try host.eventually("the container is gone") { !Kernel.exists(pid) }
+                // Another process gets the same number, where the kernel lets us choose the next one.
+                let other = try ProgramRun(
+                    ["sh", "-c", "echo \(pid - 1) > /proc/sys/kernel/ns_last_pid && sleep 1000"])
+                defer { other.send(SIGKILL) }
+                usleep(200_000)
+                #expect(try host.ok("ps", "-q") == "")
+            }
+        }
+    }
+}
