@@ -57,8 +57,9 @@ extension Engine {
                 networkNamespace: network.namespacePath,
                 namespacePaths: try joinedNamespaces(spec),
                 initProgram: spec.useInit ? try programs.find("apus-init") : nil)
-            _ = consume root
             let config = try builder.build()
+            // The builder looks names up below the root until here.
+            _ = consume root
             builder = consume builder
             try engineErrors("container \(record.name)") {
                 try File.replace(
