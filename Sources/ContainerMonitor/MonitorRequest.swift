@@ -24,6 +24,9 @@ public struct MonitorRequest: JSONDocument, Equatable {
     public var exitPath: String
     /// Brings the exit record onto the disk before anyone hears of the exit.
     public var durableExit = true
+    /// How long a client other than the foreground one may take no output, and so
+    /// hold the container up, before it is dropped; in seconds.
+    public var clientPatience = 30
     /// What to execute once the container has ended for good; empty is nothing.
     public var exitCommand: [String] = []
     /// The numbers (10 to 99) under which the monitor keeps the descriptors that
@@ -60,6 +63,7 @@ public struct MonitorRequest: JSONDocument, Equatable {
         statusPath = try reader.required("statusPath")
         exitPath = try reader.required("exitPath")
         durableExit = try reader.optional("durableExit") ?? true
+        clientPatience = max(1, try reader.optional("clientPatience") ?? 30)
         exitCommand = try reader.optional("exitCommand") ?? []
         descriptors = try reader.optional("descriptors") ?? []
         guard descriptors.allSatisfy({ (10...99).contains($0) }) else {
@@ -80,6 +84,7 @@ public struct MonitorRequest: JSONDocument, Equatable {
         object.set("statusPath", statusPath)
         object.set("exitPath", exitPath)
         object.set("durableExit", durableExit)
+        object.set("clientPatience", clientPatience)
         object.set("exitCommand", nonEmpty: exitCommand)
         object.set("descriptors", nonEmpty: descriptors)
         return .object(object)

@@ -104,7 +104,7 @@ extension Monitor {
         }
     }
 
-    private func endWorker() {
+    func endWorker() {
         if let worker { try? epoll.remove(worker.socket.raw) }
         worker = nil
         workerEnded()
@@ -154,6 +154,8 @@ extension Monitor {
             try? ControlMessage.started.send(to: control.raw)
         }
         closeControl()
+        // The stop came while there was no process that it could have ended.
+        if record.stopRequested, let containerPID { kill(containerPID, SIGKILL) }
     }
 
     /// The worker has closed its socket: all that it had to say was heard.
@@ -169,14 +171,17 @@ extension Monitor {
         }
         if abandoned {
             failRun(MonitorError(.runtime, "the engine died before it started the container"))
+        } else if let failure {
+            failRun(failure)
         } else {
-            failRun(failure ?? MonitorError(.runtime, "the runtime's process died"))
+            failRun(MonitorError(.runtime, "the runtime's process died"), leftovers: true)
         }
     }
 
     /// The container could not be created or started: there is no other try,
     /// as with Docker.
-    private func failRun(_ error: MonitorError) {
+    /// - Parameter leftovers: the runtime did not clean up.
+    private func failRun(_ error: MonitorError, leftovers: Bool = false) {
         let wasAbandoned = abandoned
         closeStreams()
         strangers = []
@@ -195,7 +200,7 @@ extension Monitor {
             if !wasAbandoned { exitCommandDone = true }
         }
         closeControl()
-        isOver = true
+        if leftovers { deleteContainer() } else { isOver = true }
     }
 
     func endRun(_ status: WaitStatus) {
@@ -241,6 +246,11 @@ extension Monitor {
         writeStatus()
         // Before anyone hears of it: who hears may remove the container.
         try? record.exit.write(to: request.exitPath, durable: request.durableExit)
+        deleteContainer()
+    }
+
+    /// Has the runtime forget the container; at the worker's end all is over.
+    private func deleteContainer() {
         do throws(SystemError) {
             let worker = try RuntimeWorker.fork(request, .delete, oomScore: oomScore)
             try epoll.add(worker.socket.raw, .readable, tag: EventSource.worker.tag(worker.socket.raw))

@@ -26,11 +26,9 @@ final class ContainerOutput {
 /// A client that is full holds the stream up, and so in the end the container,
 /// as a pipe in a shell does: nothing is lost, and the log does not run ahead.
 /// The foreground client may do so for as long as it likes; another one that
-/// takes nothing for `patience` seconds is dropped, so that a forgotten
+/// takes nothing for `clientPatience` seconds is dropped, so that a forgotten
 /// terminal stops no service.
 extension Monitor {
-    static let patience = 30
-
     func watch(_ output: ContainerOutput) {
         guard !output.isWatched, !output.hasEnded else { return }
         let fd = output.descriptor.raw
@@ -123,7 +121,7 @@ extension Monitor {
     private func watchPipe(_ pipe: ClientPipe, of client: AttachedClient) {
         let fd = pipe.descriptor.raw
         try? epoll.add(fd, .writable, tag: EventSource.clientPipe.tag(fd))
-        if client.hello?.contains(.foreground) == false { stallTimer.arm(milliseconds: Self.patience * 1000) }
+        if client.hello?.contains(.foreground) == false { stallTimer.arm(milliseconds: request.clientPatience * 1000) }
     }
 
     func closePipe(_ stream: LogStream, of client: AttachedClient) {
@@ -160,7 +158,7 @@ extension Monitor {
         for client in clients where client.hello?.contains(.foreground) == false {
             let stalled = [client.stdout, client.stderr].compactMap { $0 }.filter(\.isBlocked)
             guard let last = stalled.map(\.lastProgress).min() else { continue }
-            let left = last + Self.patience - ClientPipe.now
+            let left = last + request.clientPatience - ClientPipe.now
             if left <= 0 {
                 try? UnixSocket.send(client.socket.raw, AttachMessage.dropped.bytes)
                 remove(client)

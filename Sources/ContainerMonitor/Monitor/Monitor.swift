@@ -194,6 +194,11 @@ public final class Monitor {
             if pid <= 0 { return }
             if pid == containerPID {
                 unhandledExit = WaitStatus(status)
+            } else if pid == worker?.pid {
+                // Its socket need not have ended: a container that has not executed
+                // its command yet has a copy of it.
+                handleWorker()
+                if worker?.pid == pid { endWorker() }
             } else if pid == exitCommandPID {
                 exitCommandDone = true
             } else if containerPID == nil {

@@ -85,10 +85,16 @@ final class RuntimeWorker {
             throw error
         }
         let message = ControlMessage.created(pid: created.pid)
-        if let terminal = created.terminal {
-            try message.send(to: socket, descriptors: [terminal.raw])
-        } else {
-            try message.send(to: socket)
+        do throws(MonitorError) {
+            if let terminal = created.terminal {
+                try message.send(to: socket, descriptors: [terminal.raw])
+            } else {
+                try message.send(to: socket)
+            }
+        } catch {
+            // The monitor is dead.
+            try? driver.delete()
+            throw error
         }
     }
 }

@@ -37,8 +37,7 @@ public struct ProcessIdentity: JSONDocument, Equatable {
     /// Whether it still runs. A zombie does not.
     public var isAlive: Bool { ProcessIdentity(of: pid) == self }
 
-    static var currentBootID: String? {
-        guard let bytes = try? File.read("/proc/sys/kernel/random/boot_id", limit: 64) else { return nil }
-        return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
+    static let currentBootID: String? = (try? File.read("/proc/sys/kernel/random/boot_id", limit: 64)).map {
+        String(decoding: $0.prefix { $0 != 0x0A }, as: UTF8.self)
     }
 }
