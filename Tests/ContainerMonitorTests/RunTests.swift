@@ -16,6 +16,31 @@ import Testing
         #expect(!File.exists(box.request.attachSocket))
     }
 
+    @Test func whatTheKernelKilledForMemoryIsRecorded() throws {
+        let box = try Sandbox(["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], memory: 20 << 20)
+        try box.start()
+        let status = try #require(try box.waitForExit())
+        #expect(status.exit.exitCode == 137)
+        #expect(status.exit.oomKilled)
+    }
+
+    @Test(arguments: Sandbox.runtimes) func aPassedNetworkIsTheContainersInEachRun(_ runtime: String?) throws {
+        let box = try Sandbox(["/bin/sleep", "100"], runtime: runtime, network: "/proc/self/fd/10")
+        let namespace = try NetworkNamespace.create()
+        box.request.descriptors = [10]
+        box.request.restart = .always
+        let monitor = try MonitorProcess.launch(Sandbox.program, box.request, descriptors: [namespace.raw])
+        box.monitor = monitor
+        try monitor.waitUntilCreated()
+        try monitor.start()
+        let first = try #require(try box.status()?.process)
+        let wanted = try FD.stat(namespace.raw).st_ino
+        #expect(try File.status("/proc/\(first.pid)/ns/net").st_ino == wanted)
+        kill(first.pid, SIGKILL)
+        let again = try #require(try box.wait { $0.phase == .running && $0.process != nil && $0.process != first })
+        #expect(try File.status("/proc/\(try #require(again.process).pid)/ns/net").st_ino == wanted)
+    }
+
     @Test func aSignalIs128AndItsNumber() throws {
         let box = try Sandbox(["/bin/sleep", "100"])
         try box.start()

@@ -23,7 +23,7 @@ final class Sandbox {
 
     init(
         _ command: [String], terminal: Bool = false, log: LogConfiguration.Driver = .jsonFile,
-        runtime: String? = nil
+        runtime: String? = nil, network: String? = nil, memory: Int64? = nil
     ) throws {
         id = "apus-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         directory = "/tmp/\(id)"
@@ -41,7 +41,7 @@ final class Sandbox {
             statusPath: directory + "/status.json", exitPath: directory + "/exit.json")
         request.runtime = runtime
         request.terminal = terminal
-        try write(command)
+        try write(command, network, memory)
     }
 
     deinit {
@@ -55,7 +55,9 @@ final class Sandbox {
         try? File.removeTree(directory)
     }
 
-    private func write(_ command: [String]) throws {
+    private func write(_ command: [String], _ network: String?, _ memory: Int64?) throws {
+        var networkNamespace: JSONObject = ["type": "network"]
+        networkNamespace.set("path", network)
         let mount: (String, String, [JSON]) -> JSON = {
             ["destination": .string($0), "type": .string($1), "source": .string($1), "options": .array($2)]
         }
@@ -73,8 +75,10 @@ final class Sandbox {
             "linux": [
                 "cgroupsPath": .string("/" + id),
                 "namespaces": [
-                    ["type": "pid"], ["type": "ipc"], ["type": "uts"], ["type": "mount"], ["type": "network"],
+                    ["type": "pid"], ["type": "ipc"], ["type": "uts"], ["type": "mount"],
+                    .object(networkNamespace),
                 ],
+                "resources": memory.map { ["memory": ["limit": .integer($0)]] } ?? .emptyObject,
             ],
         ]
         try File.replace(directory + "/config.json", with: config.bytes(), durable: false)
