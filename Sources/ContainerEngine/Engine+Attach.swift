@@ -124,6 +124,7 @@ extension Engine {
             return nil
         }
         // What a killed monitor's run left would be in the way.
+        deleteFromRuntime(record)
         takeDown(record.id)
         let prepared = try prepareStart(record)
         do throws(EngineError) {

@@ -78,7 +78,8 @@ extension Engine {
         do throws(StorageError) {
             try store.removeImage(image.id)
         } catch where error.code == .inUse {
-            let users = try records().filter { $0.imageID == image.id.description }.map(\.name)
+            let users = try records().filter { $0.imageID == image.id.description }
+                .map { "\($0.name) (\($0.shortID))" }
             throw EngineError(
                 .conflict,
                 "image \(text) is in use by \(users.isEmpty ? error.reason : "container \(users.joined(separator: ", "))"): remove that first, or use --force")

@@ -23,6 +23,7 @@ extension Engine {
         if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
             throw EngineError(.conflict, "container \(record.name) was started again: try once more")
         }
+        deleteFromRuntime(record)
         try erase(record.id, volumes: volumes)
         _ = consume lock
     }
@@ -49,7 +50,7 @@ extension Engine {
     }
 
     /// Has the runtime forget a container whose monitor could not tell it to.
-    private func deleteFromRuntime(_ record: ContainerRecord) {
+    func deleteFromRuntime(_ record: ContainerRecord) {
         guard File.exists("\(runtimeRoot)/\(record.id)") else { return }
         guard let program = record.spec.runtime else {
             try? Runtime(root: runtimeRoot).delete(record.id, force: true)

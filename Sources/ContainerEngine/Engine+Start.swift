@@ -50,7 +50,7 @@ extension Engine {
             let hostname = hostname(of: record)
             let network = try joinNetwork(record, hostname: hostname, &descriptors, &keep)
             try writeFiles(record, hostname: hostname, attachment: network.attachment)
-            var builder = RuntimeConfigBuilder(
+            let builder = RuntimeConfigBuilder(
                 id: record.id, spec: spec, defaults: defaults, rootfs: rootfs, rootDirectory: root.raw,
                 directory: directory(of: record.id), hostname: hostname,
                 volumePaths: try volumePaths(spec, root: root.raw),
@@ -58,9 +58,7 @@ extension Engine {
                 namespacePaths: try joinedNamespaces(spec),
                 initProgram: spec.useInit ? try programs.find("apus-init") : nil)
             let config = try builder.build()
-            // The builder looks names up below the root until here.
             _ = consume root
-            builder = consume builder
             try engineErrors("container \(record.name)") {
                 try File.replace(
                     "\(directory(of: record.id))/config.json", with: config.json.bytes(), mode: 0o600, durable: false)

@@ -75,7 +75,7 @@ final class Authorizer: Sendable {
             guard let basic = credentials?.basic else {
                 throw RegistryError(
                     .unauthorized, exchange.request.name, status: 401,
-                    "registry \(repository.registry) asks for a user name and a password, and none is known: "
+                    "authentication required: registry \(repository.registry) asks for a user name and a password, and none is known: "
                         + "give --creds USER:PASSWORD or --authfile FILE")
             }
             return remember(basic, seconds: 86400)

@@ -88,16 +88,17 @@ enum Application {
     }
 
     /// Commands that run a container's process answer with Docker's codes for
-    /// what kept it from running (docker run, "Exit status"); the others with 1.
+    /// what kept it from running (docker run, "Exit status"); the others, which
+    /// failed as a whole, with 125 as Podman's do.
     private static func report(_ error: any Error, command: String) -> Int32 {
         if case let exit as ExitCode = error { return exit.code }
         let error = EngineError(error)
         Output.complain(error.message)
-        guard ["run", "create", "start", "exec"].contains(command) else { return 1 }
-        switch error.code {
-        case .commandNotFound: return 127
-        case .commandNotExecutable: return 126
-        default: return command == "run" || command == "create" || command == "exec" ? 125 : 1
+        guard ["run", "start", "exec"].contains(command) else { return 125 }
+        return switch error.code {
+        case .commandNotFound: 127
+        case .commandNotExecutable: 126
+        default: 125
         }
     }
 
@@ -121,15 +122,15 @@ struct ExitCode: Error {
 }
 
 /// Several objects, each tried; one failure does not keep the rest from it.
-/// - Returns: 0, or 1 when one failed.
-func forEach(_ names: [String], _ body: (String) throws -> Void) -> Int32 {
+/// - Returns: 0, or `failure` when one failed.
+func forEach(_ names: [String], failure: Int32 = 1, _ body: (String) throws -> Void) -> Int32 {
     var code: Int32 = 0
     for name in names {
         do {
             try body(name)
         } catch {
             Output.complain(EngineError(error).message)
-            code = 1
+            code = failure
         }
     }
     return code

@@ -42,14 +42,13 @@ extension RuntimeConfigBuilder {
                 destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
                 options: ["nosuid", "noexec", "nodev", spec.privileged ? "rw" : "ro"]))
         if spec.ipcMode == .host {
-            mounts.append(
-                MountSpec(
-                    destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue",
-                    options: ["rbind", "nosuid", "noexec", "nodev"]))
-            mounts.append(
-                MountSpec(
-                    destination: "/dev/shm", type: "bind", source: "/dev/shm",
-                    options: ["rbind", "nosuid", "noexec", "nodev"]))
+            // Not every host mounts both.
+            for path in ["/dev/mqueue", "/dev/shm"] where File.exists(path) {
+                mounts.append(
+                    MountSpec(
+                        destination: path, type: "bind", source: path,
+                        options: ["rbind", "nosuid", "noexec", "nodev"]))
+            }
         } else {
             mounts.append(
                 MountSpec(

@@ -43,7 +43,7 @@ enum PullCommand {
         }
         let transfer = ImageTransfer(
             store: engine.store, options: options, progress: TransferDisplay(quiet: values.bool("quiet")))
-        return forEach(values.arguments) { name in
+        return forEach(values.arguments, failure: 125) { name in
             Output.printLine(try transfer.pull(ImageSource(parsing: name)).id.hex)
         }
     }
