@@ -13,6 +13,7 @@ extension Engine {
     public func create(
         _ spec: ContainerSpec, name: String?, image: ImageRecord
     ) throws(EngineError) -> ContainerRecord {
+        sweep()
         let defaults = try imageConfig(image.id).config
         var spec = spec
         spec.imageID = image.id.description

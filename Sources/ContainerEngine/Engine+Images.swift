@@ -86,6 +86,7 @@ extension Engine {
         } catch {
             throw EngineError(error)
         }
+        sweep()
         lines += image.names.map { "Untagged: \($0)" }
         lines.append("Deleted: \(image.id)")
         return lines

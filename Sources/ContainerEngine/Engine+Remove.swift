@@ -26,6 +26,7 @@ extension Engine {
         deleteFromRuntime(record)
         try erase(record.id, volumes: volumes)
         _ = consume lock
+        sweep()
     }
 
     /// The container's files go before its row: one whose removal was cut short
@@ -47,6 +48,14 @@ extension Engine {
             }
             try? File.unlink("\(root)/locks/container-\(id)")
         }
+    }
+
+    /// Removes what killed processes left: half-made file systems, partial
+    /// downloads, addresses of interfaces that are gone. Best effort, for what
+    /// is left stays until the next command; cheap when there is nothing.
+    func sweep() {
+        _ = try? store.sweep()
+        _ = try? network.sweep()
     }
 
     /// Has the runtime forget a container whose monitor could not tell it to.

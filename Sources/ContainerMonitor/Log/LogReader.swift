@@ -129,7 +129,8 @@ public final class LogReader {
         func attempt(_ body: () throws(SystemError) -> Void) {
             do throws(SystemError) { try body() } catch { failure = error }
         }
-        try read(idle: { attempt { () throws(SystemError) in try printer.flush() } }) { record in
+        func idle() { attempt { () throws(SystemError) in try printer.flush() } }
+        try read(idle: idle) { record in
             attempt { () throws(SystemError) in try printer.add(record) }
             return failure == nil
         }
