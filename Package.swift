@@ -48,8 +48,10 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CISAL", path: "Sources/System/CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/System/CZstd", providers: [.apt(["libzstd-dev"])]),
-        .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
-        .systemLibrary(name: "CCurl", path: "Sources/System/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CCurl", path: "Sources/System/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // Floor 1
         room("JSONText"),
@@ -107,13 +109,17 @@ let package = Package(
         tests(
             "ContainerEngineTests",
             ["ContainerEngine", "ContainerNetwork", "ContainerMonitor", "JSONText", "LinuxSystem", "OCISpec"]),
-        tests("RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
+        tests(
+            "RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
         tests(
             "ContainerStorageTests",
             ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage"]),
         tests(
             "ContainerImageTests",
-            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient", "ContainerImage"]),
+            [
+                "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
+                "ContainerImage",
+            ]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
         tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),

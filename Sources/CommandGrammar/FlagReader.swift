@@ -146,7 +146,8 @@ struct FlagReader {
 
     private func unknown(_ name: String, written: String) -> UsageError {
         let names = flags.filter { !$0.isHidden }.flatMap { [$0.name] + $0.aliases } + ["help"]
-        let message = style == .urfave
+        let message =
+            style == .urfave
             ? "flag provided but not defined: -\(name)" : "unknown flag: --\(name)"
         return failure(
             .unknownFlag, message,

@@ -14,7 +14,8 @@ public enum Quantity {
         let negative = text.hasPrefix("-")
         let digits = negative || text.hasPrefix("+") ? text.dropFirst() : Substring(text)
         guard let magnitude = magnitude(digits) else { return nil }
-        return negative ? (magnitude <= UInt(Int.max) + 1 ? Int(truncatingIfNeeded: 0 &- magnitude) : nil)
+        return negative
+            ? (magnitude <= UInt(Int.max) + 1 ? Int(truncatingIfNeeded: 0 &- magnitude) : nil)
             : Int(exactly: magnitude)
     }
 

@@ -59,7 +59,9 @@ extension Engine {
         _ record: ContainerRecord, streams: AttachedStreams, detachKeys: DetachKeys, signalProxy: Bool
     ) throws(EngineError) -> Int32 {
         guard let status = try status(of: record.id), status.monitor != nil else {
-            throw EngineError(.conflict, "container \(record.name) is not running: you can only attach to running containers")
+            throw EngineError(
+                .conflict,
+                "container \(record.name) is not running: you can only attach to running containers")
         }
         var streams = streams
         streams.stdin = streams.stdin && record.spec.openStdin
@@ -81,7 +83,9 @@ extension Engine {
         return options
     }
 
-    private func follow(_ client: AttachClient, _ record: ContainerRecord, cleansUp: Bool) throws(EngineError) -> Int32 {
+    private func follow(_ client: AttachClient, _ record: ContainerRecord, cleansUp: Bool) throws(EngineError)
+        -> Int32
+    {
         let outcome = try engineErrors { try client.run() }
         switch outcome {
         case .exited(let code):
@@ -100,7 +104,9 @@ extension Engine {
         case .interrupted(let signal):
             return 128 + signal
         case .dropped:
-            throw EngineError(.failed, "container \(record.name): this terminal was too slow and was dropped; the container runs on")
+            throw EngineError(
+                .failed,
+                "container \(record.name): this terminal was too slow and was dropped; the container runs on")
         case .monitorDied:
             throw EngineError(.failed, "container \(record.name): its monitor was killed; see `apus ps`")
         }
@@ -119,7 +125,10 @@ extension Engine {
     private func launch(_ record: ContainerRecord, cleansUp: Bool) throws(EngineError) -> MonitorProcess? {
         if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
             if status.phase == .exited || status.phase == .restarting {
-                throw EngineError(.conflict, "container \(record.name) is \(status.phase.rawValue) and its monitor still at work: try again, or stop it first")
+                throw EngineError(
+                    .conflict,
+                    "container \(record.name) is \(status.phase.rawValue) and its monitor still at work: try again, or stop it first"
+                )
             }
             return nil
         }
@@ -130,7 +139,8 @@ extension Engine {
         do throws(EngineError) {
             let program = try programs.find("apus-monitor")
             let monitor = try engineErrors {
-                let monitor = try MonitorProcess.launch(program, prepared.request, descriptors: prepared.descriptors)
+                let monitor = try MonitorProcess.launch(
+                    program, prepared.request, descriptors: prepared.descriptors)
                 try monitor.waitUntilCreated()
                 return monitor
             }

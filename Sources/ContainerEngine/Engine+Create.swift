@@ -18,7 +18,8 @@ extension Engine {
         var spec = spec
         spec.imageID = image.id.description
         guard !RuntimeConfigBuilder.arguments(spec: spec, defaults: defaults).isEmpty else {
-            throw EngineError(.invalid, "no command or entrypoint given, and the image \(spec.image) has none")
+            throw EngineError(
+                .invalid, "no command or entrypoint given, and the image \(spec.image) has none")
         }
         try validateModes(&spec)
         spec.mounts += imageVolumes(spec, defaults)
@@ -45,7 +46,8 @@ extension Engine {
         if case .container(let name) = spec.utsMode { spec.utsMode = .container(try find(name).id) }
         for mount in spec.mounts where mount.kind == .bind && !File.exists(mount.source) {
             throw EngineError(
-                .notFound, "bind source path \(mount.source) does not exist: create it first, or name a volume")
+                .notFound,
+                "bind source path \(mount.source) does not exist: create it first, or name a volume")
         }
         for request in spec.devices { _ = try HostDevices.devices(request) }
         if let path = spec.seccompProfile, path.hasPrefix("/") {
@@ -73,12 +75,13 @@ extension Engine {
                     id: record.id, image: image, volatile: spec.autoRemove,
                     recording: { connection throws(StorageError) in try Self.insert(record, connection) })
                 return record
-            } catch where error.code == .exists {
+            } catch  where error.code == .exists {
                 attempt += 1
                 guard name != nil || attempt > 100 else { continue }
                 throw EngineError(
                     .conflict,
-                    "the container name \"\(record.name)\" is already in use by \(error.reason): remove that container, or choose another name")
+                    "the container name \"\(record.name)\" is already in use by \(error.reason): remove that container, or choose another name"
+                )
             } catch {
                 throw EngineError(error, while: "create container \(record.name)")
             }
@@ -86,7 +89,9 @@ extension Engine {
     }
 
     private static func insert(_ record: ContainerRecord, _ connection: Connection) throws(StorageError) {
-        if let holder = try connection.first("SELECT id FROM containers WHERE name = ?", record.name, read: { $0.text(0) }) {
+        if let holder = try connection.first(
+            "SELECT id FROM containers WHERE name = ?", record.name, read: { $0.text(0) })
+        {
             throw StorageError(.exists, "create container", record.name, String(holder.prefix(12)))
         }
         try connection.execute(
@@ -101,12 +106,15 @@ extension Engine {
     }
 
     /// `--publish-all`: what the image and `--expose` name, each on a free port of the host.
-    private func exposedPorts(_ spec: ContainerSpec, _ defaults: ContainerDefaults) throws(EngineError) -> [PortMapping] {
+    private func exposedPorts(_ spec: ContainerSpec, _ defaults: ContainerDefaults) throws(EngineError)
+        -> [PortMapping]
+    {
         let published = Set(spec.ports.map { "\($0.containerPort)/\($0.proto.rawValue)" })
         var ports: [PortMapping] = []
         for text in defaults.exposedPorts + spec.exposedPorts {
             for port in try engineErrors(nil, { try PortMapping.parse(text) })
-            where !published.contains("\(port.containerPort)/\(port.proto.rawValue)") && !ports.contains(port) {
+            where !published.contains("\(port.containerPort)/\(port.proto.rawValue)") && !ports.contains(port)
+            {
                 ports.append(port)
             }
         }

@@ -87,7 +87,9 @@ extension Engine {
         process.env = merged(process.env, request.environment, terminal: request.terminal)
         if let directory = request.workingDirectory {
             guard directory.hasPrefix("/") else {
-                throw EngineError(.invalid, "the working directory \"\(directory)\" is invalid: it must be an absolute path")
+                throw EngineError(
+                    .invalid, "the working directory \"\(directory)\" is invalid: it must be an absolute path"
+                )
             }
             process.cwd = directory
         }
@@ -100,7 +102,8 @@ extension Engine {
             process.user.uid = user.uid
             process.user.gid = user.gid
             process.user.additionalGids = [user.gid] + user.additionalGids
-            process.env = merged(process.env.filter { !$0.hasPrefix("HOME=") }, ["HOME=\(user.home)"], terminal: false)
+            process.env = merged(
+                process.env.filter { !$0.hasPrefix("HOME=") }, ["HOME=\(user.home)"], terminal: false)
             let bounding = process.capabilities?.bounding ?? []
             process.capabilities =
                 user.uid == 0

@@ -19,7 +19,8 @@ extension Engine {
         guard found.count == 1 else {
             throw EngineError(
                 .conflict,
-                "\"\(text)\" means more than one container (\(found.map(\.shortID).joined(separator: ", "))): give more of the ID")
+                "\"\(text)\" means more than one container (\(found.map(\.shortID).joined(separator: ", "))): give more of the ID"
+            )
         }
         return first
     }
@@ -42,7 +43,8 @@ extension Engine {
             do throws(JSONError) {
                 return ContainerRecord(
                     id: row.text(0), name: row.text(1), imageID: row.text(2), imageName: row.text(3),
-                    created: Timestamp(nanoseconds: row.integer(4)), spec: try ContainerSpec(json: JSON(parsing: text)))
+                    created: Timestamp(nanoseconds: row.integer(4)),
+                    spec: try ContainerSpec(json: JSON(parsing: text)))
             } catch {
                 throw StorageError(.damaged, "read the container", row.text(0), "\(error)")
             }

@@ -57,7 +57,9 @@ extension Engine {
     ///   - force: with the containers that use it, and all of its names.
     ///   - allNames: all of its names without more ado.
     /// - Returns: what was done, as docker prints it.
-    public func removeImage(_ text: String, force: Bool, allNames: Bool = false) throws(EngineError) -> [String] {
+    public func removeImage(_ text: String, force: Bool, allNames: Bool = false) throws(EngineError)
+        -> [String]
+    {
         let image = try requireImage(text)
         let name = try nameMeant(by: text, of: image)
         var lines: [String] = []
@@ -68,7 +70,8 @@ extension Engine {
         guard name != nil || image.names.count <= 1 || force || allNames else {
             throw EngineError(
                 .conflict,
-                "image \(text) has several names (\(image.names.joined(separator: ", "))): name one, or use --force")
+                "image \(text) has several names (\(image.names.joined(separator: ", "))): name one, or use --force"
+            )
         }
         if force {
             for record in try records() where record.imageID == image.id.description {
@@ -77,12 +80,13 @@ extension Engine {
         }
         do throws(StorageError) {
             try store.removeImage(image.id)
-        } catch where error.code == .inUse {
+        } catch  where error.code == .inUse {
             let users = try records().filter { $0.imageID == image.id.description }
                 .map { "\($0.name) (\($0.shortID))" }
             throw EngineError(
                 .conflict,
-                "image \(text) is in use by \(users.isEmpty ? error.reason : "container \(users.joined(separator: ", "))"): remove that first, or use --force")
+                "image \(text) is in use by \(users.isEmpty ? error.reason : "container \(users.joined(separator: ", "))"): remove that first, or use --force"
+            )
         } catch {
             throw EngineError(error)
         }
@@ -98,9 +102,10 @@ extension Engine {
         var images: [SavedImage] = []
         for text in texts {
             let record = try requireImage(text)
-            let names = try nameMeant(by: text, of: record).map { name throws(EngineError) in
-                [try engineErrors { try ImageReference(parsing: name) }]
-            } ?? []
+            let names =
+                try nameMeant(by: text, of: record).map { name throws(EngineError) in
+                    [try engineErrors { try ImageReference(parsing: name) }]
+                } ?? []
             if let index = images.firstIndex(where: { $0.record.id == record.id }) {
                 images[index].names += names.filter { !images[index].names.contains($0) }
             } else {
@@ -127,7 +132,8 @@ extension Engine {
         var containerConfig = JSONObject()
         for member in config.config.json.object?.members ?? [] { containerConfig[member.name] = member.value }
         return [
-            "Id": .string(image.id.description), "RepoTags": image.names.json, "RepoDigests": image.repoDigests.json,
+            "Id": .string(image.id.description), "RepoTags": image.names.json,
+            "RepoDigests": image.repoDigests.json,
             "Digest": .string(image.manifestDigest.description), "Created": .string(image.created ?? ""),
             "Author": .string(config.author ?? ""), "Comment": .string(config.history.last?.comment ?? ""),
             "Config": .object(containerConfig), "Architecture": .string(config.architecture),

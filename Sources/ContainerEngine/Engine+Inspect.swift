@@ -23,7 +23,8 @@ extension Engine {
             "HostsPath": .string("\(directory(of: record.id))/hosts"),
             "LogPath": .string(spec.logOptions["path"] ?? "\(directory(of: record.id))/container.log"),
             "Name": .string("/" + record.name), "RestartCount": .integer(Int64(state.restartCount)),
-            "Driver": .string(store.driver), "Platform": "linux", "OCIRuntime": .string(spec.runtime ?? "apus-runtime"),
+            "Driver": .string(store.driver), "Platform": "linux",
+            "OCIRuntime": .string(spec.runtime ?? "apus-runtime"),
             "Bundle": .string(directory(of: record.id)),
             "Mounts": try mountDocuments(spec), "HostConfig": hostConfig(spec),
             "Config": config(record, defaults), "NetworkSettings": try networkSettings(record, state),
@@ -59,7 +60,9 @@ extension Engine {
                 object["Mode"] = .string(mount.options.joined(separator: ","))
                 object["RW"] = .bool(!mount.readOnly)
                 object["Propagation"] = .string(
-                    mount.options.first { $0.hasSuffix("private") || $0.hasSuffix("shared") || $0.hasSuffix("slave") }
+                    mount.options.first {
+                        $0.hasSuffix("private") || $0.hasSuffix("shared") || $0.hasSuffix("slave")
+                    }
                         ?? "rprivate")
                 return .object(object)
             })
@@ -71,7 +74,8 @@ extension Engine {
         for port in spec.ports {
             let key = "\(port.containerPort)/\(port.proto.rawValue)"
             let binding: JSON = [
-                "HostIp": .string(port.hostIP ?? ""), "HostPort": .string(port.hostPort.map(String.init) ?? ""),
+                "HostIp": .string(port.hostIP ?? ""),
+                "HostPort": .string(port.hostPort.map(String.init) ?? ""),
             ]
             bindings[key] = .array((bindings[key]?.array ?? []) + [binding])
         }
@@ -87,10 +91,14 @@ extension Engine {
                 "MaximumRetryCount": .integer(Int64(spec.restart.maximumRetryCount)),
             ],
             "AutoRemove": .bool(spec.autoRemove), "CapAdd": spec.capAdd.json, "CapDrop": spec.capDrop.json,
-            "CgroupnsMode": .string(spec.cgroupMode.text), "Dns": spec.dns.json, "DnsOptions": spec.dnsOptions.json,
-            "DnsSearch": spec.dnsSearch.json, "ExtraHosts": spec.extraHosts.json, "GroupAdd": spec.additionalGroups.json,
-            "IpcMode": .string(spec.ipcMode.text), "PidMode": .string(spec.pidMode == .own ? "" : spec.pidMode.text),
-            "UTSMode": .string(spec.utsMode == .own ? "" : spec.utsMode.text), "Privileged": .bool(spec.privileged),
+            "CgroupnsMode": .string(spec.cgroupMode.text), "Dns": spec.dns.json,
+            "DnsOptions": spec.dnsOptions.json,
+            "DnsSearch": spec.dnsSearch.json, "ExtraHosts": spec.extraHosts.json,
+            "GroupAdd": spec.additionalGroups.json,
+            "IpcMode": .string(spec.ipcMode.text),
+            "PidMode": .string(spec.pidMode == .own ? "" : spec.pidMode.text),
+            "UTSMode": .string(spec.utsMode == .own ? "" : spec.utsMode.text),
+            "Privileged": .bool(spec.privileged),
             "PublishAllPorts": .bool(spec.publishAll), "ReadonlyRootfs": .bool(spec.readOnlyRootfs),
             "SecurityOpt": .array(
                 (spec.noNewPrivileges ? ["no-new-privileges"] : [])
@@ -100,7 +108,8 @@ extension Engine {
             "MemoryReservation": .integer(resources.memoryReservation ?? 0),
             "NanoCpus": .integer(resources.nanoCPUs ?? 0), "CpuShares": (resources.cpuShares ?? 0).json,
             "CpuPeriod": (resources.cpuPeriod ?? 0).json, "CpuQuota": .integer(resources.cpuQuota ?? 0),
-            "CpusetCpus": .string(resources.cpusetCPUs ?? ""), "CpusetMems": .string(resources.cpusetMems ?? ""),
+            "CpusetCpus": .string(resources.cpusetCPUs ?? ""),
+            "CpusetMems": .string(resources.cpusetMems ?? ""),
             "PidsLimit": .integer(resources.pidsLimit ?? 0), "CgroupParent": .string(spec.cgroupParent ?? ""),
             "Runtime": .string(spec.runtime ?? "apus"),
             "Sysctls": spec.sysctls.json,
@@ -112,12 +121,16 @@ extension Engine {
     private func config(_ record: ContainerRecord, _ defaults: ContainerDefaults) -> JSON {
         let spec = record.spec
         var exposed = JSONObject()
-        for port in defaults.exposedPorts + spec.exposedPorts { exposed[port.contains("/") ? port : port + "/tcp"] = [:] }
+        for port in defaults.exposedPorts + spec.exposedPorts {
+            exposed[port.contains("/") ? port : port + "/tcp"] = [:]
+        }
         for port in spec.ports { exposed["\(port.containerPort)/\(port.proto.rawValue)"] = [:] }
         let names = Set(spec.environment.compactMap { $0.split(separator: "=").first })
-        let environment = spec.environment + defaults.env.filter { entry in
-            entry.split(separator: "=").first.map { !names.contains($0) } ?? true
-        }
+        let environment =
+            spec.environment
+            + defaults.env.filter { entry in
+                entry.split(separator: "=").first.map { !names.contains($0) } ?? true
+            }
         return [
             "Hostname": .string(hostname(of: record)), "Domainname": .string(spec.domainname ?? ""),
             "User": .string(spec.user ?? defaults.user), "Tty": .bool(spec.terminal),
@@ -133,20 +146,24 @@ extension Engine {
         ]
     }
 
-    private func networkSettings(_ record: ContainerRecord, _ state: ContainerState) throws(EngineError) -> JSON {
+    private func networkSettings(_ record: ContainerRecord, _ state: ContainerState) throws(EngineError)
+        -> JSON
+    {
         let attachment = state.isRunning ? try attachment(of: record.id) : nil
         var ports = JSONObject()
         for port in attachment?.ports ?? [] {
             let key = "\(port.containerPort)/\(port.proto.rawValue)"
             let binding: JSON = [
-                "HostIp": .string(port.hostIP ?? "0.0.0.0"), "HostPort": .string(port.hostPort.map(String.init) ?? ""),
+                "HostIp": .string(port.hostIP ?? "0.0.0.0"),
+                "HostPort": .string(port.hostPort.map(String.init) ?? ""),
             ]
             ports[key] = .array((ports[key]?.array ?? []) + [binding])
         }
         let members: JSONObject = [
             "IPAddress": .string(attachment?.address ?? ""),
             "IPPrefixLen": .integer(Int64(attachment?.prefixLength ?? 0)),
-            "Gateway": .string(attachment?.gateway ?? ""), "MacAddress": .string(attachment?.hardwareAddress ?? ""),
+            "Gateway": .string(attachment?.gateway ?? ""),
+            "MacAddress": .string(attachment?.hardwareAddress ?? ""),
         ]
         var settings = members
         settings["Ports"] = .object(ports)

@@ -26,7 +26,9 @@ extension Engine {
             guard all || state.status == .running || state.status == .restarting else { continue }
             if defaults[record.imageID] == nil {
                 let config = (try? imageConfig(Digest(parsing: record.imageID)))?.config
-                defaults[record.imageID] = (config?.entrypoint ?? [], config?.cmd ?? [], config?.labels ?? [:])
+                defaults[record.imageID] = (
+                    config?.entrypoint ?? [], config?.cmd ?? [], config?.labels ?? [:]
+                )
             }
             let image = defaults[record.imageID]!
             let spec = record.spec
@@ -44,9 +46,14 @@ extension Engine {
     }
 
     /// A container's published ports as `port` prints them.
-    public func publishedPorts(of record: ContainerRecord) throws(EngineError) -> [(container: String, host: String)] {
+    public func publishedPorts(of record: ContainerRecord) throws(EngineError) -> [(
+        container: String, host: String
+    )] {
         try (attachment(of: record.id)?.ports ?? []).map { port in
-            ("\(port.containerPort)/\(port.proto.rawValue)", "\(port.hostIP ?? "0.0.0.0"):\(port.hostPort ?? 0)")
+            (
+                "\(port.containerPort)/\(port.proto.rawValue)",
+                "\(port.hostIP ?? "0.0.0.0"):\(port.hostPort ?? 0)"
+            )
         }
     }
 }

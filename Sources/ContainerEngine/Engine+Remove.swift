@@ -13,7 +13,8 @@ extension Engine {
             guard force else {
                 throw EngineError(
                     .conflict,
-                    "container \(record.name) (\(record.shortID)) is \(ContainerState(status).status.rawValue): stop it first, or use --force")
+                    "container \(record.name) (\(record.shortID)) is \(ContainerState(status).status.rawValue): stop it first, or use --force"
+                )
             }
             try stop(record, timeout: 0, signal: SIGKILL)
         }

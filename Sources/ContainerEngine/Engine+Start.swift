@@ -45,7 +45,8 @@ extension Engine {
             let user = try ContainerUser.resolve(spec.user ?? defaults.user, root: root.raw)
             let workingDirectory = spec.workingDirectory ?? defaults.workingDir
             if !workingDirectory.isEmpty {
-                try RootfsDirectories.make(PathText.normalized(workingDirectory), root: root.raw, uid: user.uid, gid: user.gid)
+                try RootfsDirectories.make(
+                    PathText.normalized(workingDirectory), root: root.raw, uid: user.uid, gid: user.gid)
             }
             let hostname = hostname(of: record)
             let network = try joinNetwork(record, hostname: hostname, &descriptors, &keep)
@@ -61,7 +62,8 @@ extension Engine {
             _ = consume root
             try engineErrors("container \(record.name)") {
                 try File.replace(
-                    "\(directory(of: record.id))/config.json", with: config.json.bytes(), mode: 0o600, durable: false)
+                    "\(directory(of: record.id))/config.json", with: config.json.bytes(), mode: 0o600,
+                    durable: false)
             }
             var request = try request(for: record)
             request.descriptors = descriptors.indices.map { Self.firstInherited + Int32($0) }
@@ -155,17 +157,23 @@ extension Engine {
 
     private func runningProcess(of id: String) throws(EngineError) -> Int32 {
         guard let pid = try status(of: id)?.process?.pid else {
-            throw EngineError(.conflict, "container \(id.prefix(12)), whose namespace is to be joined, is not running: start it first")
+            throw EngineError(
+                .conflict,
+                "container \(id.prefix(12)), whose namespace is to be joined, is not running: start it first")
         }
         return pid
     }
 
-    private func joinedNamespaces(_ spec: ContainerSpec) throws(EngineError) -> [LinuxNamespace.Kind: String] {
+    private func joinedNamespaces(_ spec: ContainerSpec) throws(EngineError) -> [LinuxNamespace.Kind: String]
+    {
         var paths: [LinuxNamespace.Kind: String] = [:]
         for (kind, mode, name) in [
-            (LinuxNamespace.Kind.pid, spec.pidMode, "pid"), (.ipc, spec.ipcMode, "ipc"), (.uts, spec.utsMode, "uts"),
+            (LinuxNamespace.Kind.pid, spec.pidMode, "pid"), (.ipc, spec.ipcMode, "ipc"),
+            (.uts, spec.utsMode, "uts"),
         ] {
-            if case .container(let id) = mode { paths[kind] = "/proc/\(try runningProcess(of: id))/ns/\(name)" }
+            if case .container(let id) = mode {
+                paths[kind] = "/proc/\(try runningProcess(of: id))/ns/\(name)"
+            }
         }
         return paths
     }
@@ -187,17 +195,22 @@ extension Engine {
                 sharesHost
                 ? HostFiles.hosts(host: (try? File.readText("/etc/hosts")) ?? "", extra: extra)
                 : HostFiles.hosts(
-                    address: attachment?.address, gateway: attachment?.gateway, names: [hostname, record.name],
+                    address: attachment?.address, gateway: attachment?.gateway,
+                    names: [hostname, record.name],
                     extra: extra)
-            var files = [("hosts", hosts), ("hostname", HostFiles.hostname(hostname)), ("resolv.conf", resolver.text)]
+            var files = [
+                ("hosts", hosts), ("hostname", HostFiles.hostname(hostname)), ("resolv.conf", resolver.text),
+            ]
             // In another's network its names are the container's too.
             if case .container(let id) = spec.network {
                 for index in [0, 2] {
-                    files[index].1 = (try? File.readText("\(directory(of: id))/\(files[index].0)")) ?? files[index].1
+                    files[index].1 =
+                        (try? File.readText("\(directory(of: id))/\(files[index].0)")) ?? files[index].1
                 }
             }
             for (name, text) in files {
-                try File.replace("\(directory(of: record.id))/\(name)", with: Array(text.utf8), durable: false)
+                try File.replace(
+                    "\(directory(of: record.id))/\(name)", with: Array(text.utf8), durable: false)
             }
         }
     }

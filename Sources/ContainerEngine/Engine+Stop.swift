@@ -13,7 +13,8 @@ extension Engine {
     /// - Parameters:
     ///   - timeout: seconds until SIGKILL; nil for the container's own, negative for never.
     ///   - signal: instead of the container's or the image's stop signal.
-    public func stop(_ record: ContainerRecord, timeout: Int? = nil, signal: Int32? = nil) throws(EngineError) {
+    public func stop(_ record: ContainerRecord, timeout: Int? = nil, signal: Int32? = nil) throws(EngineError)
+    {
         guard let status = try status(of: record.id) else { return }
         guard status.monitor != nil || status.process != nil else { return }
         try requestStop(record)

@@ -30,7 +30,8 @@ extension Engine {
     private func document(_ volume: VolumeRecord) -> JSON {
         [
             "Name": .string(volume.name), "Driver": "local", "Mountpoint": .string(volume.path),
-            "CreatedAt": .string(Timestamp(nanoseconds: volume.created).description), "Labels": volume.labels.json, "Scope": "local", "Options": [:],
+            "CreatedAt": .string(Timestamp(nanoseconds: volume.created).description),
+            "Labels": volume.labels.json, "Scope": "local", "Options": [:],
         ]
     }
 
@@ -38,7 +39,8 @@ extension Engine {
     static func user(ofVolume name: String) -> (Connection) throws(StorageError) -> String? {
         { connection throws(StorageError) in
             try connection.first(
-                "SELECT container FROM container_volumes WHERE volume = ?", name, read: { String($0.text(0).prefix(12)) })
+                "SELECT container FROM container_volumes WHERE volume = ?", name,
+                read: { String($0.text(0).prefix(12)) })
         }
     }
 
@@ -47,14 +49,14 @@ extension Engine {
         while true {
             do throws(StorageError) {
                 return try store.removeVolume(name, unlessUsed: Self.user(ofVolume: name))
-            } catch where error.code == .inUse && force {
+            } catch  where error.code == .inUse && force {
                 let user = try engineErrors {
                     try store.database.read { connection throws(StorageError) in
                         try Self.user(ofVolume: name)(connection)
                     }
                 }
                 if let user { try remove(find(user), force: true, volumes: false) }
-            } catch where error.code == .inUse {
+            } catch  where error.code == .inUse {
                 throw EngineError(.conflict, "volume \(name) is in use: \(error.reason)")
             } catch {
                 throw EngineError(error)
@@ -70,7 +72,7 @@ extension Engine {
             do throws(StorageError) {
                 try store.removeVolume(volume.name, unlessUsed: Self.user(ofVolume: volume.name))
                 removed.append(volume.name)
-            } catch where error.code == .inUse {
+            } catch  where error.code == .inUse {
             } catch {
                 throw EngineError(error)
             }

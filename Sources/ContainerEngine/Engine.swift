@@ -1,6 +1,6 @@
-public import ContainerStorage
 import ContainerMonitor
 import ContainerNetwork
+public import ContainerStorage
 import LinuxSystem
 
 /// Containers, over images, storage, networks and the runtime: what all faces
@@ -26,7 +26,9 @@ public final class Engine: Sendable {
 
     /// Opens the engine over a store, which is made when it is not there.
     /// - Parameter driver: the storage driver; nil for the store's own, or the best for a new one.
-    public static func open(root: String?, runRoot: String?, driver: String? = nil) throws(EngineError) -> Engine {
+    public static func open(root: String?, runRoot: String?, driver: String? = nil) throws(EngineError)
+        -> Engine
+    {
         guard geteuid() == 0 else {
             throw EngineError(.failed, "apus needs root here: run it as root, or with sudo")
         }

@@ -57,7 +57,9 @@ extension EngineError {
 
 /// Runs what may throw a lower room's error and rethrows the engine's.
 @inline(__always) @discardableResult
-func engineErrors<Value: ~Copyable>(_ doing: String? = nil, _ body: () throws -> Value) throws(EngineError) -> Value {
+func engineErrors<Value: ~Copyable>(_ doing: String? = nil, _ body: () throws -> Value) throws(EngineError)
+    -> Value
+{
     do {
         return try body()
     } catch {

@@ -13,7 +13,8 @@ enum ForwardedSignals {
         for number in [SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2] {
             signal(number) { number in
                 _ = linux_syscall(
-                    Int(SYS_pidfd_send_signal), Int(ForwardedSignals.target.load(ordering: .relaxed)), Int(number), 0, 0, 0, 0)
+                    Int(SYS_pidfd_send_signal), Int(ForwardedSignals.target.load(ordering: .relaxed)),
+                    Int(number), 0, 0, 0, 0)
             }
         }
     }

@@ -42,7 +42,9 @@ struct NetworkRecord: JSONDocument {
 extension Engine {
     /// nil for a container that is in no network of ours.
     func attachment(of id: String) throws(EngineError) -> NetworkRecord? {
-        guard let bytes = try? File.read("\(stateDirectory(of: id))/network.json", limit: 4 << 20) else { return nil }
+        guard let bytes = try? File.read("\(stateDirectory(of: id))/network.json", limit: 4 << 20) else {
+            return nil
+        }
         return try engineErrors("container \(id)") { try NetworkRecord(json: JSON(parsing: bytes)) }
     }
 }

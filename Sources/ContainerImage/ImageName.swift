@@ -41,7 +41,9 @@ public struct ImageName: Hashable, Sendable {
         }
         if let slash = rest.firstIndex(of: "/") {
             let first = rest[..<slash]
-            if first == "localhost" || first.contains(".") || first.contains(":") || first.contains(where: \.isUppercase) {
+            if first == "localhost" || first.contains(".") || first.contains(":")
+                || first.contains(where: \.isUppercase)
+            {
                 guard Self.isDomain(first) else { throw invalid("\"\(first)\" is no host") }
                 domain = String(first)
                 rest = rest[rest.index(after: slash)...]
@@ -78,7 +80,9 @@ public struct ImageName: Hashable, Sendable {
         for character in text.unicodeScalars {
             if ("a"..."z").contains(character) || ("0"..."9").contains(character) {
                 guard separator.isEmpty || seenWord else { return false }
-                guard ["", ".", "_", "__"].contains(separator) || separator.allSatisfy({ $0 == "-" }) else { return false }
+                guard ["", ".", "_", "__"].contains(separator) || separator.allSatisfy({ $0 == "-" }) else {
+                    return false
+                }
                 separator = ""
                 seenWord = true
             } else if character == "." || character == "_" || character == "-" {

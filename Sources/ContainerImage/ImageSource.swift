@@ -45,7 +45,8 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
             self = .directory(path: argument)
         case "containers-storage", "docker-daemon", "sif", "ostree", "tarball", "http", "https":
             throw ImageError(
-                .unsupported, "invalid image source \"\(text)\"", "the transport \(transport!) is not supported")
+                .unsupported, "invalid image source \"\(text)\"",
+                "the transport \(transport!) is not supported")
         default:
             self = .registry(text)
         }

@@ -41,7 +41,7 @@ public final class MonitorProcess {
             let monitor = MonitorProcess(control: pair.first, starter: starter)
             do throws(SystemError) {
                 try UnixSocket.send(monitor.control.raw, bytes, descriptors: descriptors)
-            } catch where error.errno == .brokenPipe {
+            } catch  where error.errno == .brokenPipe {
                 // It died at once: the answer, or its lack, tells.
             }
             return monitor
@@ -74,7 +74,7 @@ public final class MonitorProcess {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try UnixSocket.receive(control.raw, limit: ControlMessage.limit).bytes
-        } catch where error.errno.rawValue == ECONNRESET {
+        } catch  where error.errno.rawValue == ECONNRESET {
             bytes = []
         } catch {
             throw MonitorError(error)

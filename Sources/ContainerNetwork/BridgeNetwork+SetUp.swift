@@ -12,7 +12,8 @@ extension BridgeNetwork {
     ) throws(NetworkError) -> NetworkAttachment {
         try checkNames(containerID)
         let (sockets, ports) = try PortSockets.reserve(ports)
-        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
+        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route)
+        }
         let (record, bridge) = try prepareHost(route)
         if try state.lease(of: containerID) != nil { try tearDown(containerID: containerID) }
 
@@ -40,7 +41,9 @@ extension BridgeNetwork {
     private func checkNames(_ containerID: String) throws(NetworkError) {
         let allowed = containerID.utf8.allSatisfy { byte in
             switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."): true
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "_"), UInt8(ascii: "-"),
+                UInt8(ascii: "."):
+                true
             default: false
             }
         }
@@ -110,7 +113,8 @@ extension BridgeNetwork {
             let inside = try NetworkNamespace.inside(netns) { () throws(SystemError) in
                 try NetlinkSocket(.route)
             }
-            guard let index = try NetworkInterface.index(of: Self.containerInterface, socket: inside.raw) else {
+            guard let index = try NetworkInterface.index(of: Self.containerInterface, socket: inside.raw)
+            else {
                 throw SystemError("find interface", Self.containerInterface, Errno(ENODEV))
             }
             var request = NetlinkWriter()
@@ -141,7 +145,7 @@ extension BridgeNetwork {
             do throws(NetworkError) {
                 try publishOnce(lease, record, route)
                 break
-            } catch where error.code == .portInUse && attemptsLeft > 0 {
+            } catch  where error.code == .portInUse && attemptsLeft > 0 {
                 // Its last user's namespace may be going just now.
                 attemptsLeft -= 1
                 usleep(20_000)
@@ -181,13 +185,13 @@ extension BridgeNetwork {
         }
         do throws(SystemError) {
             try commit()
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             // We hold the port, so who published it before has not cleaned up. That container is
             // gone, or it has lost its monitor and runs on.
             try sweep(route, keeping: lease)
             try refuseConflicts(with: lease)
             try attempting("publish ports") { () throws(SystemError) in try commit() }
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             // Somebody flushed the ruleset since we looked.
             try replaceTable(record)
         } catch {
@@ -204,7 +208,8 @@ extension BridgeNetwork {
                 if taken {
                     throw NetworkError(
                         .portInUse,
-                        "host port \(port.hostPlace) is in use already: it leads to container \(other.containerID)")
+                        "host port \(port.hostPlace) is in use already: it leads to container \(other.containerID)"
+                    )
                 }
             }
         }

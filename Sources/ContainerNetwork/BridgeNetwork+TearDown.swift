@@ -39,7 +39,8 @@ extension BridgeNetwork {
         let leases = try state.leases()
         var isClean = try !state.hasPartialLeases()
         if leases.isEmpty, isClean { return 0 }
-        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
+        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route)
+        }
         for lease in leases where isClean { isClean = try !isDead(lease, route) }
         if isClean { return 0 }
         let lock = try state.lock()
@@ -98,7 +99,8 @@ extension BridgeNetwork {
     /// Removes the whole network from the host: its containers' interfaces, its bridge, its
     /// table and its records.
     public func removeFromHost() throws(NetworkError) {
-        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route) }
+        let route = try attempting("talk to the kernel") { () throws(SystemError) in try NetlinkSocket(.route)
+        }
         let lock = try state.lock()
         defer { _ = lock.raw }
         let leases = try state.leases()

@@ -34,7 +34,9 @@ public enum HostFiles {
                 self.address = .hostGateway
                 return
             }
-            if address.hasPrefix("["), address.hasSuffix("]") { address = String(address.dropFirst().dropLast()) }
+            if address.hasPrefix("["), address.hasSuffix("]") {
+                address = String(address.dropFirst().dropLast())
+            }
             guard HostFiles.isAddress(address) else { throw invalid("\"\(address)\" is no IP address") }
             self.address = .literal(address)
         }
@@ -72,7 +74,8 @@ public enum HostFiles {
 
     /// /etc/hosts of a container in the host's network: the host's own and the extra lines.
     public static func hosts(host: String, extra: [Entry]) -> String {
-        entries(extra, gateway: IPv4Address(127, 0, 0, 1)) + host + (host.hasSuffix("\n") || host.isEmpty ? "" : "\n")
+        entries(extra, gateway: IPv4Address(127, 0, 0, 1)) + host
+            + (host.hasSuffix("\n") || host.isEmpty ? "" : "\n")
     }
 
     /// The user's lines come first: the first line that has a name counts (hosts(5)).
@@ -94,7 +97,8 @@ public enum HostFiles {
 
     /// Nothing that would break a line of the file.
     static func isName(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.count <= 253 && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x23 }
+        !name.isEmpty && name.utf8.count <= 253
+            && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x23 }
     }
 
     /// An address literal of either family.

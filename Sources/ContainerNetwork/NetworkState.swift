@@ -16,7 +16,7 @@ struct NetworkState: Sendable {
         try attempting("lock the network's state") { () throws(SystemError) -> FileLock in
             do throws(SystemError) {
                 return try FileLock("\(directory)/lock")
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 try File.makeDirectories("\(directory)/leases", mode: 0o755)
                 try File.makeDirectories("\(directory)/addresses", mode: 0o755)
                 return try FileLock("\(directory)/lock")
@@ -76,7 +76,7 @@ struct NetworkState: Sendable {
         try write("leases/\(lease.containerID)", lease.json)
         try attempting("record the address of \(lease.containerID)") { () throws(SystemError) in
             let link = "\(directory)/addresses/\(lease.address)"
-            do throws(SystemError) { try File.unlink(link) } catch where error.errno == .noEntry {}
+            do throws(SystemError) { try File.unlink(link) } catch  where error.errno == .noEntry {}
             try File.makeSymbolicLink(to: lease.containerID, link)
         }
     }
@@ -88,7 +88,7 @@ struct NetworkState: Sendable {
             }
             do throws(SystemError) {
                 try File.unlink("\(directory)/leases/\(lease.containerID)")
-            } catch where error.errno == .noEntry {}
+            } catch  where error.errno == .noEntry {}
         }
     }
 
@@ -165,7 +165,9 @@ extension NetworkRecord: JSONDocument {
         let subnetText: String = try reader.required("subnet")
         let gatewayText: String = try reader.required("gateway")
         guard let subnet = IPv4Subnet(subnetText) else { throw JSONError(path: "subnet", "is no subnet") }
-        guard let gateway = IPv4Address(gatewayText) else { throw JSONError(path: "gateway", "is no address") }
+        guard let gateway = IPv4Address(gatewayText) else {
+            throw JSONError(path: "gateway", "is no address")
+        }
         self.subnet = subnet
         self.gateway = gateway
         mtu = try reader.required("mtu")

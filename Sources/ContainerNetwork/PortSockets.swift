@@ -40,7 +40,8 @@ public final class PortSockets: Sendable {
 
     private static func reserve(_ mapping: PortMapping) throws(NetworkError) -> (Int32, UInt16) {
         guard let address = mapping.hostIP.map({ IPv4Address($0) }) ?? IPv4Address(0) else {
-            throw NetworkError(.invalidArgument, "\"\(mapping.hostIP ?? "")\" is no IPv4 address to publish on")
+            throw NetworkError(
+                .invalidArgument, "\"\(mapping.hostIP ?? "")\" is no IPv4 address to publish on")
         }
         let first = mapping.hostPort ?? 0
         let last = max(first, mapping.hostPortEnd ?? first)

@@ -77,7 +77,9 @@ struct ContainerBirth {
         }
         var record = record
         record.pid = pid
-        guard let status = try during("inspect process \(pid)", { () throws(SystemError) in try ProcessStatus.read(pid) })
+        guard
+            let status = try during(
+                "inspect process \(pid)", { () throws(SystemError) in try ProcessStatus.read(pid) })
         else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
         record.startTime = status.startTime
         try state.write(record)

@@ -54,7 +54,8 @@ struct ContainerEntry {
         }
     }
 
-    private func accompany(_ pid: pid_t, _ channel: borrowing SyncChannel) throws(RuntimeError) -> Descriptor? {
+    private func accompany(_ pid: pid_t, _ channel: borrowing SyncChannel) throws(RuntimeError) -> Descriptor?
+    {
         if let cgroup {
             do throws(CgroupError) {
                 try cgroup.add(pid: pid, initPid: record.pid)

@@ -193,7 +193,7 @@ struct LaunchProgram {
                 owning: try retrying("memfd_create") {
                     memfd_create("apus", closeOnExec | allowSealing | executable)
                 })
-        } catch where error.errno == .invalid {
+        } catch  where error.errno == .invalid {
             return Descriptor(
                 owning: try retrying("memfd_create") { memfd_create("apus", closeOnExec | allowSealing) })
         }

@@ -1,5 +1,5 @@
-import LinuxSystem
 import JSONText
+import LinuxSystem
 import OCISpec
 
 extension Runtime {
@@ -36,7 +36,8 @@ extension Runtime {
         process.env += options.environment
         if process.terminal, options.consoleSocket == nil, !options.returnsTerminal {
             throw RuntimeError(
-                .invalidConfig, "cannot allocate tty if the runtime will detach without setting console socket")
+                .invalidConfig,
+                "cannot allocate tty if the runtime will detach without setting console socket")
         }
         guard process.terminal || options.consoleSocket == nil else {
             throw RuntimeError(
@@ -132,7 +133,9 @@ extension Runtime {
         }
     }
 
-    private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError) -> [MountRequest] {
+    private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError)
+        -> [MountRequest]
+    {
         guard namespaces.hasMount else {
             if bundle.config.mounts.isEmpty { return [] }
             throw RuntimeError(.invalidConfig, "mounts need a mount namespace")
@@ -140,7 +143,9 @@ extension Runtime {
         var requests: [MountRequest] = []
         for mount in bundle.config.mounts {
             let request = try MountRequest(mount, bundle: bundle.path)
-            if request.options.isBind, !request.options.isRemount, namespaces.hasUser || request.options.mapsIDs {
+            if request.options.isBind, !request.options.isRemount,
+                namespaces.hasUser || request.options.mapsIDs
+            {
                 // The container's root may be unable to reach the source, which we can.
                 request.tree = try during("open mount source") { () throws(SystemError) in
                     try Mount.clone(request.source, recursive: request.options.isRecursive)

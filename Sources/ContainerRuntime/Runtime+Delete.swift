@@ -14,7 +14,7 @@ extension Runtime {
     ) throws(RuntimeError) {
         do throws(RuntimeError) {
             try remove(try StateDirectory(opening: id, root: root), force: force, warn)
-        } catch where error.code == .notFound && force {
+        } catch  where error.code == .notFound && force {
         }
     }
 
@@ -24,7 +24,9 @@ extension Runtime {
         let id = directory.id
         let record = try directory.record()
         if force, let record { try kill(record) }
-        if force { lockPatiently(directory) } else if !directory.tryLock() {
+        if force {
+            lockPatiently(directory)
+        } else if !directory.tryLock() {
             throw RuntimeError(.wrongState, "cannot delete container \(id) that is not stopped: creating")
         }
         // Read again: the lock's last holder may have gone further.
@@ -92,7 +94,7 @@ extension Runtime {
             // Without a PID namespace of their own, others may have outlived the first process.
             do throws(CgroupError) {
                 try cgroup.delete(patience: 0)
-            } catch where error.code == .inUse {
+            } catch  where error.code == .inUse {
                 try cgroup.kill()
                 try cgroup.delete()
             }

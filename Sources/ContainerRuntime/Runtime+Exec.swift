@@ -46,7 +46,8 @@ extension Runtime {
         switch try Self.status(directory, record) {
         case .stopped: throw RuntimeError(.wrongState, "cannot exec in a stopped container")
         case .paused where !options.ignoresPaused:
-            throw RuntimeError(.wrongState, "cannot exec in a paused container (use --ignore-paused to override)")
+            throw RuntimeError(
+                .wrongState, "cannot exec in a paused container (use --ignore-paused to override)")
         default: break
         }
         guard spec.terminal || options.consoleSocket == nil else {

@@ -20,7 +20,7 @@ extension Runtime {
         }
         do throws(SystemError) {
             try Pidfd.send(signal, to: process.raw)
-        } catch where error.errno == .noProcess {
+        } catch  where error.errno == .noProcess {
             throw RuntimeError(.wrongState, "container not running")
         } catch {
             throw RuntimeError(.system, "signal container \(id)", cause: error)

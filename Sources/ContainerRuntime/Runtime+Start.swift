@@ -1,5 +1,5 @@
-import LinuxSystem
 import JSONText
+import LinuxSystem
 import OCISpec
 
 extension Runtime {
@@ -61,7 +61,8 @@ extension Runtime {
     private func runPoststart(_ id: String, _ directory: borrowing StateDirectory) throws(RuntimeError) {
         guard let hooks = try Self.config(directory).hooks, !hooks.poststart.isEmpty else { return }
         do throws(RuntimeError) {
-            try HookRunner.run(hooks.poststart, "poststart", state: try Self.state(directory, try directory.record()))
+            try HookRunner.run(
+                hooks.poststart, "poststart", state: try Self.state(directory, try directory.record()))
         } catch {
             // config.md, "Poststart": the container is to be stopped.
             if let record = try directory.record(), let process = try Self.open(record) {

@@ -36,7 +36,7 @@ extension Runtime {
         let names: [String]
         do throws(SystemError) {
             names = try File.names(in: root)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return []
         } catch {
             throw RuntimeError(.system, "list containers", cause: error)
@@ -46,7 +46,7 @@ extension Runtime {
             do throws(RuntimeError) {
                 let directory = try StateDirectory(opening: name, root: root)
                 summaries.append(try Self.summary(directory))
-            } catch where error.code == .notFound || error.code == .invalidID {
+            } catch  where error.code == .notFound || error.code == .invalidID {
             }
         }
         return summaries
@@ -113,7 +113,7 @@ extension Runtime {
         let pidfd: Descriptor
         do throws(SystemError) {
             pidfd = try Pidfd.open(record.pid)
-        } catch where error.errno == .noProcess {
+        } catch  where error.errno == .noProcess {
             return nil
         } catch {
             throw RuntimeError(.system, "open the container's process", cause: error)

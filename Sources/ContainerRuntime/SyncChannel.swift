@@ -46,7 +46,9 @@ enum SyncMessage: Equatable {
     var bytes: [UInt8] {
         if case .terminal(let name) = self { return [letter] + name.utf8 + Array("       ".utf8) }
         guard case .failed(let error) = self else { return [letter] }
-        var bytes = [letter, error.code.rawValue, UInt8(truncatingIfNeeded: error.cause?.errno.rawValue ?? 0)]
+        var bytes = [
+            letter, error.code.rawValue, UInt8(truncatingIfNeeded: error.cause?.errno.rawValue ?? 0),
+        ]
         bytes.append(contentsOf: error.description.utf8.prefix(3000))
         // Eight bytes are the launch program's.
         if bytes.count == Self.launchFailureSize { bytes.append(UInt8(ascii: " ")) }
@@ -102,7 +104,7 @@ struct SyncChannel: ~Copyable {
     func receive() throws(SystemError) -> Received {
         do throws(SystemError) {
             return try receiveOnce()
-        } catch where error.errno.rawValue == ECONNRESET {
+        } catch  where error.errno.rawValue == ECONNRESET {
             // The peer ended with words of ours unread. That is told once, before what it said last.
             return try receiveOnce()
         }

@@ -131,9 +131,11 @@ public final class Connection {
     }
 
     static func failure(_ result: Int32, handle: OpaquePointer?, path: String) -> StorageError {
-        let text = handle.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(result))
+        let text =
+            handle.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(result))
         let system = Errno(handle.map { sqlite3_system_errno($0) } ?? 0)
-        let cause = SQLiteFailure(code: result, extended: handle.map { sqlite3_extended_errcode($0) } ?? result)
+        let cause = SQLiteFailure(
+            code: result, extended: handle.map { sqlite3_extended_errcode($0) } ?? result)
         let operation = "use the store's database"
         switch result & 0xFF {
         case SQLITE_FULL:

@@ -43,7 +43,8 @@ struct CopySnapshotter: Snapshotter {
                 _ = try LayerApplier.apply(tar, to: rootfs, options: LayerApplier.Options(whiteouts: .remove))
                 try tar.drain()
                 guard tar.digest == diffID else {
-                    throw StorageError(.damaged, "unpack layer", "\(diffID)", "its blob \(layer.blob) has changed")
+                    throw StorageError(
+                        .damaged, "unpack layer", "\(diffID)", "its blob \(layer.blob) has changed")
                 }
             }
             try File.rename(partial, to: tree, at: directory)

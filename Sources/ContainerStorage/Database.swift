@@ -99,12 +99,13 @@ public final class Database: @unchecked Sendable {
             defer { if durable { try? connection.executeScript("PRAGMA synchronous=NORMAL") } }
             do throws(StorageError) {
                 return try attemptWrite(body)
-            } catch where (error.cause as? SQLiteFailure)?.code == SQLITE_FULL || error.code == .noSpace {
+            } catch  where (error.cause as? SQLiteFailure)?.code == SQLITE_FULL || error.code == .noSpace {
                 // The log could not grow. Once it is copied into the database,
                 // which deleting rows does not grow, it starts again from its
                 // first page, in the space that it has.
-                guard sqlite3_wal_checkpoint_v2(
-                    connection.handle, nil, SQLITE_CHECKPOINT_RESTART, nil, nil) == SQLITE_OK
+                guard
+                    sqlite3_wal_checkpoint_v2(
+                        connection.handle, nil, SQLITE_CHECKPOINT_RESTART, nil, nil) == SQLITE_OK
                 else { throw error }
                 return try attemptWrite(body)
             }
@@ -135,7 +136,7 @@ public final class Database: @unchecked Sendable {
                 // recovering or restarting log can cause is met and retried here.
                 if sql == "BEGIN" { _ = try connection.exists("SELECT 1 FROM sqlite_schema LIMIT 1") }
                 return
-            } catch where error.code == .busy && Now.seconds - start < Self.busyTimeout {
+            } catch  where error.code == .busy && Now.seconds - start < Self.busyTimeout {
                 finish()
                 usleep(2000)
             } catch {
@@ -170,9 +171,11 @@ public final class Database: @unchecked Sendable {
         guard known < steps.count else { throw newer(room, known) }
         try write(durable: true) { connection throws(StorageError) in
             try connection.execute(
-                "CREATE TABLE IF NOT EXISTS room(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID")
+                "CREATE TABLE IF NOT EXISTS room(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+            )
             // Another process may have been faster.
-            let current = try connection.first("SELECT version FROM room WHERE name = ?", room) { $0.int(0) } ?? 0
+            let current =
+                try connection.first("SELECT version FROM room WHERE name = ?", room) { $0.int(0) } ?? 0
             guard current <= steps.count else { throw newer(room, current) }
             for step in steps[current...] { try connection.executeScript(step) }
             try connection.execute(

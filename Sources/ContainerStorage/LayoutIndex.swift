@@ -18,7 +18,9 @@ enum LayoutIndex {
             var descriptor = ContentDescriptor(
                 mediaType: row.text(0), digest: row.text(1), size: row.integer(2),
                 platform: Platform(os: row.text(4), architecture: row.text(5), variant: row.optionalText(6)))
-            if let name = row.optionalText(3) { descriptor.annotations[ContentDescriptor.referenceName] = name }
+            if let name = row.optionalText(3) {
+                descriptor.annotations[ContentDescriptor.referenceName] = name
+            }
             return descriptor
         }
         return ImageIndex(manifests: manifests)
@@ -29,7 +31,8 @@ extension Store {
     /// Part of each transaction that changes what the index tells.
     static func markIndexStale(_ connection: Connection) throws(StorageError) {
         try connection.execute(
-            "INSERT INTO setting VALUES('index_stale', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1")
+            "INSERT INTO setting VALUES('index_stale', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1"
+        )
     }
 
     /// Writes the index. Where that fails (a full disk) the change itself has

@@ -15,7 +15,8 @@ struct OverlaySnapshotter: Snapshotter {
     func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 {
         try File.makeDirectory("diff", at: partial.raw, exactly: Self.unsaid)
         let diff = try File.open("diff", at: partial.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        let outcome = try LayerApplier.apply(tar, to: diff, options: LayerApplier.Options(whiteouts: .overlay))
+        let outcome = try LayerApplier.apply(
+            tar, to: diff, options: LayerApplier.Options(whiteouts: .overlay))
         if try FD.stat(diff.raw).st_mode & 0o7777 == Self.unsaid {
             try FileMetadata.setMode(diff.raw, 0o755)
         } else {
@@ -75,7 +76,7 @@ struct OverlaySnapshotter: Snapshotter {
         for (name, mode) in wanted {
             do throws(SystemError) {
                 try File.makeDirectory(snapshot + name, at: directory, exactly: mode)
-            } catch where error.errno == .exists {}
+            } catch  where error.errno == .exists {}
         }
         if !File.exists(snapshot + "/upper", at: directory) { try makeUpper(snapshot, chain) }
         // The kernel's note that an earlier volatile mount was not synced, with
@@ -113,7 +114,7 @@ struct OverlaySnapshotter: Snapshotter {
         let union = OverlayMount(lower: lowers(chain) + [empty])
         do throws(SystemError) {
             return try union.detached()
-        } catch where OverlayMount.isForOlderKernels(error) {
+        } catch  where OverlayMount.isForOlderKernels(error) {
             let lock = try ObjectLock("view", in: directory)
             defer { lock.keep() }
             return try storing("look into", "the image's layers") { () throws(SystemError) in

@@ -25,7 +25,7 @@ extension Store {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try FD.readAll(file.raw, limit: limit)
-        } catch where error.errno.rawValue == EFBIG {
+        } catch  where error.errno.rawValue == EFBIG {
             throw StorageError(.invalid, "read blob", "\(digest)", "it has more than \(limit) bytes")
         } catch {
             throw StorageError("read blob", "\(digest)", error)
@@ -89,7 +89,7 @@ extension Store {
     func publishBlob(_ partial: String, _ digest: Digest) throws(SystemError) {
         do throws(SystemError) {
             try File.rename(partial, to: digest.blobPath, at: directory.raw)
-        } catch where error.errno == .noEntry && digest.algorithm != .sha256 {
+        } catch  where error.errno == .noEntry && digest.algorithm != .sha256 {
             try? File.makeDirectory("blobs/\(digest.algorithm.rawValue)", at: directory.raw, mode: 0o711)
             try File.rename(partial, to: digest.blobPath, at: directory.raw)
         }

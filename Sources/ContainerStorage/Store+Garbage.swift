@@ -54,7 +54,8 @@ extension Store {
             let folder = "\(driver.rawValue)/layers"
             try storing("collect", folder) { () throws(SystemError) in
                 for name in try File.names(in: folder, at: at) {
-                    guard let diffID = Digest(fileName: name), !needed.layers[driver, default: []].contains(diffID)
+                    guard let diffID = Digest(fileName: name),
+                        !needed.layers[driver, default: []].contains(diffID)
                     else { continue }
                     try discard("\(folder)/\(name)", as: "layer")
                     reclaimed.layers.append(diffID)
@@ -87,23 +88,29 @@ extension Store {
         var chains: [[Digest]]
 
         init(_ connection: Connection) throws(StorageError) {
-            let layers = try connection.rows("SELECT driver, diff_id FROM layer") { row throws(StorageError) in
+            let layers = try connection.rows("SELECT driver, diff_id FROM layer") {
+                row throws(StorageError) in
                 (row.text(0), try row.digest(1))
             }
             for (driver, diffID) in layers {
-                if let driver = SnapshotterName(rawValue: driver) { self.layers[driver, default: []].insert(diffID) }
+                if let driver = SnapshotterName(rawValue: driver) {
+                    self.layers[driver, default: []].insert(diffID)
+                }
             }
             blobs = Set(
                 try connection.rows("SELECT digest FROM manifest_blob") { row throws(StorageError) in
                     try row.digest(0)
                 })
             var chains: [String: [Digest]] = [:]
-            let links = try connection.rows("SELECT image, diff_id FROM image_layer ORDER BY image, position") {
+            let links = try connection.rows("SELECT image, diff_id FROM image_layer ORDER BY image, position")
+            {
                 row throws(StorageError) in (row.text(0), try row.digest(1))
             }
             for (image, diffID) in links { chains[image, default: []].append(diffID) }
             // A snapshot that was never mounted still needs its image's tree.
-            let snapshots = try connection.rows("SELECT snapshot, diff_id FROM snapshot_layer ORDER BY snapshot, position") {
+            let snapshots = try connection.rows(
+                "SELECT snapshot, diff_id FROM snapshot_layer ORDER BY snapshot, position"
+            ) {
                 row throws(StorageError) in ("snapshot " + row.text(0), try row.digest(1))
             }
             for (snapshot, diffID) in snapshots { chains[snapshot, default: []].append(diffID) }

@@ -40,10 +40,13 @@ extension Store {
     /// - Throws: `ambiguous` when there are several.
     public func image(idPrefix prefix: String) throws(StorageError) -> ImageRecord? {
         let digits = prefix.hasPrefix("sha256:") ? String(prefix.dropFirst(7)) : prefix
-        guard !digits.isEmpty, digits.count <= 64, digits.utf8.allSatisfy({ isHexadecimal($0) }) else { return nil }
+        guard !digits.isEmpty, digits.count <= 64, digits.utf8.allSatisfy({ isHexadecimal($0) }) else {
+            return nil
+        }
         return try database.read { connection throws(StorageError) in
             let ids = try connection.rows(
-                "SELECT id FROM image WHERE id >= ? AND id < ? LIMIT 2", "sha256:\(digits)", "sha256:\(digits)g"
+                "SELECT id FROM image WHERE id >= ? AND id < ? LIMIT 2", "sha256:\(digits)",
+                "sha256:\(digits)g"
             ) { row throws(StorageError) in try row.digest(0) }
             if ids.count > 1 {
                 throw StorageError(.ambiguous, "find image", prefix, "several images' ids begin like this")
@@ -73,13 +76,16 @@ extension Store {
             """, id
         ) { row throws(StorageError) in
             ImageRecord(
-                id: id, manifestDigest: try row.digest(0), manifestMediaType: row.text(1), manifestSize: row.integer(2),
+                id: id, manifestDigest: try row.digest(0), manifestMediaType: row.text(1),
+                manifestSize: row.integer(2),
                 names: [], repoDigests: [], created: row.optionalText(3), os: row.text(4),
                 architecture: row.text(5), variant: row.optionalText(6), size: row.integer(7),
                 added: row.integer(8), diffIDs: [])
         }
         guard var record else { return nil }
-        record.names = try connection.rows("SELECT name FROM name WHERE image = ? ORDER BY name", id) { $0.text(0) }
+        record.names = try connection.rows("SELECT name FROM name WHERE image = ? ORDER BY name", id) {
+            $0.text(0)
+        }
         record.repoDigests = try connection.rows(
             "SELECT value FROM repo_digest WHERE image = ? ORDER BY value", id
         ) { $0.text(0) }

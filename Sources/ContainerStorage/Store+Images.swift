@@ -18,7 +18,8 @@ extension Store {
     ) throws(StorageError) -> ImageRecord {
         guard bytes.count <= Self.documentLimit else {
             throw StorageError(
-                .invalid, "add image", names.first ?? "", "its manifest has more than \(Self.documentLimit) bytes")
+                .invalid, "add image", names.first ?? "",
+                "its manifest has more than \(Self.documentLimit) bytes")
         }
         let lease = try lease()
         defer { lease.end() }
@@ -41,7 +42,9 @@ extension Store {
     /// Everything of the image was written out with an earlier one: a pull that found nothing new.
     private func isDurable(_ image: NewImage) throws(StorageError) -> Bool {
         try database.read { connection throws(StorageError) in
-            guard try connection.exists("SELECT 1 FROM manifest WHERE digest = ?", image.digest) else { return false }
+            guard try connection.exists("SELECT 1 FROM manifest WHERE digest = ?", image.digest) else {
+                return false
+            }
             for diffID in image.diffIDs {
                 let known = try connection.exists(
                     "SELECT 1 FROM layer WHERE driver = ? AND diff_id = ?", driver, diffID)
@@ -52,7 +55,8 @@ extension Store {
     }
 
     private func insert(
-        _ image: NewImage, _ sizes: [Int64], _ names: [String], _ repoDigests: [String], _ connection: Connection
+        _ image: NewImage, _ sizes: [Int64], _ names: [String], _ repoDigests: [String],
+        _ connection: Connection
     ) throws(StorageError) {
         var total: Int64 = 0
         for (diffID, size) in zip(image.diffIDs, sizes) {
@@ -65,7 +69,8 @@ extension Store {
             """
             INSERT INTO image VALUES(?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT(id) DO UPDATE SET manifest = excluded.manifest
-            """, image.id, image.digest, config.created, config.os, config.architecture, config.variant, total,
+            """, image.id, image.digest, config.created, config.os, config.architecture, config.variant,
+            total,
             Now.unixNanoseconds)
         for (position, diffID) in image.diffIDs.enumerated() {
             try connection.execute(
@@ -80,7 +85,8 @@ extension Store {
         }
         for name in names { try Self.name(image.id, image.digest, name, connection) }
         for value in repoDigests {
-            try connection.execute("INSERT INTO repo_digest VALUES(?, ?) ON CONFLICT DO NOTHING", image.id, value)
+            try connection.execute(
+                "INSERT INTO repo_digest VALUES(?, ?) ON CONFLICT DO NOTHING", image.id, value)
         }
         try Self.markIndexStale(connection)
     }
@@ -138,7 +144,8 @@ extension Store {
                 throw StorageError(.inUse, "remove image", "\(id)", "it is used by \(user)")
             }
             if !keepingSnapshots,
-                let snapshot = try connection.first("SELECT id FROM snapshot WHERE image = ?", id, read: { $0.text(0) })
+                let snapshot = try connection.first(
+                    "SELECT id FROM snapshot WHERE image = ?", id, read: { $0.text(0) })
             {
                 throw StorageError(.inUse, "remove image", "\(id)", "it is used by container \(snapshot)")
             }
@@ -174,7 +181,8 @@ private struct NewImage {
         size = Int64(bytes.count)
         self.mediaType =
             mediaType ?? manifest.mediaType
-            ?? (manifest.config.mediaType == MediaType.dockerConfig ? MediaType.dockerManifest : MediaType.ociManifest)
+            ?? (manifest.config.mediaType == MediaType.dockerConfig
+                ? MediaType.dockerManifest : MediaType.ociManifest)
 
         func check(_ descriptor: ContentDescriptor) throws(StorageError) -> Digest {
             let digest: Digest

@@ -47,7 +47,9 @@ extension Store {
             throw StorageError(
                 .mismatch, "add layer", "\(blob)", "it has \(known) bytes, not the announced \(size)")
         }
-        let record = hasLayer(expected) ? try LayerRecord.read(snapshotter.layerPath(expected), at: directory.raw) : nil
+        let record =
+            hasLayer(expected)
+            ? try LayerRecord.read(snapshotter.layerPath(expected), at: directory.raw) : nil
         if let record, hasBlob(record.blob), blob == nil || blob == record.blob {
             return try layerInfo(expected, record, reused: true)
         }
@@ -60,8 +62,11 @@ extension Store {
                 unpack: record == nil, lease)
             if let record {
                 // The blob that the layer came from may be gone one day; this one is as good.
-                if !hasBlob(record.blob) { try rewriteRecord(LayerRecord(size: record.size, blob: added.blob), expected) }
-                return try layerInfo(expected, LayerRecord(size: record.size, blob: added.blob), reused: false)
+                if !hasBlob(record.blob) {
+                    try rewriteRecord(LayerRecord(size: record.size, blob: added.blob), expected)
+                }
+                return try layerInfo(
+                    expected, LayerRecord(size: record.size, blob: added.blob), reused: false)
             }
             return try layerInfo(expected, added, reused: false)
         } catch {
@@ -71,13 +76,16 @@ extension Store {
 
     /// Adds a layer of which only the bytes are known: a root file system's tar,
     /// plain or compressed.
-    public func importLayer(from source: @autoclosure () throws -> any ByteSource) throws(StorageError) -> LayerInfo {
+    public func importLayer(from source: @autoclosure () throws -> any ByteSource) throws(StorageError)
+        -> LayerInfo
+    {
         let lease = try lease()
         defer { lease.end() }
         do {
             var diffID: Digest?
             let record = try add(
-                try source(), blob: nil, size: nil, expected: nil, keepBlob: true, unpack: true, lease, &diffID)
+                try source(), blob: nil, size: nil, expected: nil, keepBlob: true, unpack: true, lease,
+                &diffID)
             return try layerInfo(diffID!, record, reused: false)
         } catch {
             throw StorageError("import", "the archive", any: error)
@@ -85,16 +93,19 @@ extension Store {
     }
 
     private func add(
-        _ source: any ByteSource, blob: Digest?, size: Int64?, expected: Digest?, keepBlob: Bool, unpack: Bool,
+        _ source: any ByteSource, blob: Digest?, size: Int64?, expected: Digest?, keepBlob: Bool,
+        unpack: Bool,
         _ lease: ContentLease
     ) throws -> LayerRecord {
         var diffID: Digest?
         return try add(
-            source, blob: blob, size: size, expected: expected, keepBlob: keepBlob, unpack: unpack, lease, &diffID)
+            source, blob: blob, size: size, expected: expected, keepBlob: keepBlob, unpack: unpack, lease,
+            &diffID)
     }
 
     private func add(
-        _ source: any ByteSource, blob: Digest?, size: Int64?, expected: Digest?, keepBlob: Bool, unpack: Bool,
+        _ source: any ByteSource, blob: Digest?, size: Int64?, expected: Digest?, keepBlob: Bool,
+        unpack: Bool,
         _ lease: ContentLease, _ found: inout Digest?
     ) throws -> LayerRecord {
         let blobPartial = lease.newPartial()
@@ -125,18 +136,22 @@ extension Store {
             let diffID = tar.digest
             if let expected, diffID != expected {
                 throw StorageError(
-                    .mismatch, "add layer", "\(blob ?? expected)", "its tar has the digest \(diffID), not \(expected)")
+                    .mismatch, "add layer", "\(blob ?? expected)",
+                    "its tar has the digest \(diffID), not \(expected)")
             }
             let digest = blob ?? counted!.digest
             if let counted, let size, counted.count != size {
                 throw StorageError(
-                    .mismatch, "add layer", "\(diffID)", "it has \(counted.count) bytes, not the announced \(size)")
+                    .mismatch, "add layer", "\(diffID)",
+                    "it has \(counted.count) bytes, not the announced \(size)")
             }
             let record = LayerRecord(size: layerSize, blob: digest)
             // The blob first: a layer's record names it.
             if keepBlob { try publishBlob(blobPartial, digest) }
             if unpack {
-                try File.replace(layerPartial + "/layer.json", at: directory.raw, with: record.json.bytes(), durable: false)
+                try File.replace(
+                    layerPartial + "/layer.json", at: directory.raw, with: record.json.bytes(), durable: false
+                )
                 try publishLayer(layerPartial, diffID)
             }
             found = diffID
@@ -152,7 +167,7 @@ extension Store {
     private func publishLayer(_ partial: String, _ diffID: Digest) throws(SystemError) {
         do throws(SystemError) {
             try File.rename(partial, to: snapshotter.layerPath(diffID), at: directory.raw)
-        } catch where error.errno == .notEmpty || error.errno == .exists {
+        } catch  where error.errno == .notEmpty || error.errno == .exists {
             // Another was faster; only an import, which cannot lock what it does not know yet, comes here.
             try discard(partial, as: "layer")
         }
@@ -163,7 +178,9 @@ extension Store {
             snapshotter.layerPath(diffID) + "/layer.json", at: directory.raw, with: record.json.bytes())
     }
 
-    private func layerInfo(_ diffID: Digest, _ record: LayerRecord, reused: Bool) throws(StorageError) -> LayerInfo {
+    private func layerInfo(_ diffID: Digest, _ record: LayerRecord, reused: Bool) throws(StorageError)
+        -> LayerInfo
+    {
         let file = try openBlob(record.blob)
         do throws(SystemError) {
             var prefix = [UInt8](repeating: 0, count: Compression.prefixLength)

@@ -36,9 +36,12 @@ extension Store {
                 throw StorageError(.notFound, operation, id, "the image \(image) is gone")
             }
             try connection.execute(
-                "INSERT INTO snapshot VALUES(?, ?, ?, ?, ?)", id, image, driver, volatile, Now.unixNanoseconds)
+                "INSERT INTO snapshot VALUES(?, ?, ?, ?, ?)", id, image, driver, volatile, Now.unixNanoseconds
+            )
             for (position, diffID) in diffIDs.enumerated() {
-                guard try connection.exists("SELECT 1 FROM layer WHERE driver = ? AND diff_id = ?", driver, diffID)
+                guard
+                    try connection.exists(
+                        "SELECT 1 FROM layer WHERE driver = ? AND diff_id = ?", driver, diffID)
                 else { throw StorageError(.notFound, operation, id, "the layer \(diffID) is gone") }
                 try connection.execute("INSERT INTO snapshot_layer VALUES(?, ?, ?)", id, position, diffID)
             }
@@ -66,12 +69,15 @@ extension Store {
             let record: LayerRecord
             do throws(StorageError) {
                 record = try LayerRecord.read(snapshotter(other).layerPath(diffID), at: directory.raw)
-            } catch where error.code == .notFound {
+            } catch  where error.code == .notFound {
                 throw StorageError(.notFound, "use layer", "\(diffID)", "it is not here")
             }
             let info = try ingestLayer(
                 blob: record.blob, size: nil, diffID: diffID,
-                from: { throw StorageError(.notFound, "use layer", "\(diffID)", "its blob \(record.blob) is not here") }())
+                from: {
+                    throw StorageError(
+                        .notFound, "use layer", "\(diffID)", "its blob \(record.blob) is not here")
+                }())
             try syncFileSystem()
             _ = try database.write { connection throws(StorageError) in
                 try connection.execute(
@@ -142,10 +148,12 @@ extension Store {
         let record = try requireSnapshot(id)
         guard record.driver == .overlay else {
             throw StorageError(
-                .unsupported, "find the changes of", id, "the driver \(record.driver.rawValue) does not keep them apart")
+                .unsupported, "find the changes of", id,
+                "the driver \(record.driver.rawValue) does not keep them apart")
         }
         return try storing("find the changes of", id) { () throws(SystemError) in
-            try File.open("overlay/snapshots/\(id)/upper", at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            try File.open(
+                "overlay/snapshots/\(id)/upper", at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         }
     }
 
@@ -158,13 +166,16 @@ extension Store {
 
     public func snapshot(_ id: String) throws(StorageError) -> SnapshotRecord? {
         try database.read { connection throws(StorageError) in
-            let record = try connection.first("SELECT image, driver, volatile FROM snapshot WHERE id = ?", id) {
+            let record = try connection.first("SELECT image, driver, volatile FROM snapshot WHERE id = ?", id)
+            {
                 row throws(StorageError) in
                 guard let driver = SnapshotterName(rawValue: row.text(1)) else {
-                    throw StorageError(.unsupported, "use the file system of", id, "there is no driver \(row.text(1))")
+                    throw StorageError(
+                        .unsupported, "use the file system of", id, "there is no driver \(row.text(1))")
                 }
                 return SnapshotRecord(
-                    id: id, image: row.isNull(0) ? nil : try row.digest(0), driver: driver, volatile: row.bool(2),
+                    id: id, image: row.isNull(0) ? nil : try row.digest(0), driver: driver,
+                    volatile: row.bool(2),
                     diffIDs: [])
             }
             guard var record else { return nil }

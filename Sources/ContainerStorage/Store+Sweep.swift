@@ -23,7 +23,9 @@ extension Store {
         }
         // The files before the rows: what is made in between has a row already.
         var mounted: Set<String> = []
-        for driver in SnapshotterName.allCases { mounted.formUnion(try names("\(driver.rawValue)/snapshots")) }
+        for driver in SnapshotterName.allCases {
+            mounted.formUnion(try names("\(driver.rawValue)/snapshots"))
+        }
         let kept = Set(try names("volumes"))
         let (snapshots, volumes, stale) = try database.read { connection throws(StorageError) in
             (

@@ -35,7 +35,9 @@ public final class Store: Sendable {
     /// Opens the store in a directory, and makes it when there is none.
     /// - Parameter driver: `overlay` or `vfs`; nil for the one the store was made with.
     /// - Throws: `notAStore` when the directory holds something else.
-    public static func open(root: String, runRoot: String, driver: String? = nil) throws(StorageError) -> Store {
+    public static func open(root: String, runRoot: String, driver: String? = nil) throws(StorageError)
+        -> Store
+    {
         guard driver == nil || SnapshotterName(rawValue: driver!) != nil else {
             throw StorageError(.unsupported, "open the store", root, "there is no storage driver \(driver!)")
         }
@@ -69,7 +71,9 @@ public final class Store: Sendable {
         }
         guard File.exists(StoreLayout.database, at: directory.raw) else { return nil }
         let database = try Database(path: root + "/" + StoreLayout.database)
-        guard try database.version(ofRoom: StorageSchema.room) >= StorageSchema.steps.count else { return nil }
+        guard try database.version(ofRoom: StorageSchema.room) >= StorageSchema.steps.count else {
+            return nil
+        }
         try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
         let made = try database.read { connection throws(StorageError) in
             try connection.first("SELECT value FROM setting WHERE name = 'driver'") { $0.text(0) }
@@ -82,9 +86,9 @@ public final class Store: Sendable {
     private static func openDirectory(_ path: String) throws(StorageError) -> Descriptor? {
         do throws(SystemError) {
             return try File.open(path, O_RDONLY | O_DIRECTORY)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
-        } catch where error.errno == .notDirectory {
+        } catch  where error.errno == .notDirectory {
             throw StorageError(.notAStore, "open the store", path, "it is not a directory")
         } catch {
             throw StorageError("open the store", path, error)
@@ -145,13 +149,14 @@ public final class Store: Sendable {
     private static func makeDirectory(_ name: String, _ at: Int32) throws(SystemError) {
         do throws(SystemError) {
             try File.makeDirectory(name, at: at, exactly: 0o711)
-        } catch where error.errno == .exists {}
+        } catch  where error.errno == .exists {}
     }
 
     /// Why the store was made with its driver.
     public func driverReason() throws(StorageError) -> String {
         try database.read { connection throws(StorageError) in
-            try connection.first("SELECT value FROM setting WHERE name = 'driver_reason'") { $0.text(0) } ?? ""
+            try connection.first("SELECT value FROM setting WHERE name = 'driver_reason'") { $0.text(0) }
+                ?? ""
         }
     }
 

@@ -19,7 +19,8 @@ enum StoreLayout {
     static let boot = "boot"
     static let directories = [
         "blobs", "blobs/sha256", "ingest", "trash", "volumes", "containers", "overlay", "overlay/layers",
-        "overlay/snapshots", "overlay/empty", "overlay/view", "vfs", "vfs/layers", "vfs/trees", "vfs/snapshots",
+        "overlay/snapshots", "overlay/empty", "overlay/view", "vfs", "vfs/layers", "vfs/trees",
+        "vfs/snapshots",
     ]
 
     /// `lost+found` is in the root of every fresh ext4.

@@ -7,7 +7,7 @@ extension Store {
         let name = "trash/\(kind)-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 36))"
         do throws(SystemError) {
             try File.rename(path, to: name, at: directory.raw)
-        } catch where error.errno == .noEntry {}
+        } catch  where error.errno == .noEntry {}
     }
 
     /// Removes what is in the trash. One process does it at a time; what it

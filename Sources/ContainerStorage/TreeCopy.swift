@@ -44,7 +44,9 @@ struct TreeCopy: ~Copyable {
         let kind = status.st_mode & S_IFMT
         if kind == S_IFDIR {
             // Each level holds two descriptors.
-            guard depth < 200 else { throw SystemError("copy directory", Self.text(path), Errno(ENAMETOOLONG)) }
+            guard depth < 200 else {
+                throw SystemError("copy directory", Self.text(path), Errno(ENAMETOOLONG))
+            }
             let from = try Self.open(name, source, O_RDONLY | O_DIRECTORY)
             _ = try retrying("mkdir", Self.text(path)) { mkdirat(target, name, 0o700) }
             let to = try Self.open(name, target, O_RDONLY | O_DIRECTORY)
@@ -68,7 +70,9 @@ struct TreeCopy: ~Copyable {
             return try Self.copyMetadata(from: from.raw, to: to.raw)
         case S_IFLNK: try Self.copyLink(name, from: source, to: target)
         default:
-            _ = try retrying("mknod", Self.text(path)) { mknodat(target, name, status.st_mode, status.st_rdev) }
+            _ = try retrying("mknod", Self.text(path)) {
+                mknodat(target, name, status.st_mode, status.st_rdev)
+            }
         }
         // By name: opened, a device would act and a fifo would wait.
         try FileMetadata.setOwner(of: name, at: target, status.st_uid, status.st_gid)
@@ -85,12 +89,16 @@ struct TreeCopy: ~Copyable {
 
     private static func copyLink(_ name: [CChar], from source: Int32, to target: Int32) throws(SystemError) {
         var text = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = try retrying("readlink", Self.text(name)) { readlinkat(source, name, &text, text.count - 1) }
+        let count = try retrying("readlink", Self.text(name)) {
+            readlinkat(source, name, &text, text.count - 1)
+        }
         text[count] = 0
         _ = try retrying("symlink", Self.text(name)) { symlinkat(text, target, name) }
     }
 
-    private static func open(_ name: [CChar], _ directory: Int32, _ flags: Int32) throws(SystemError) -> Descriptor {
+    private static func open(_ name: [CChar], _ directory: Int32, _ flags: Int32) throws(SystemError)
+        -> Descriptor
+    {
         Descriptor(
             owning: try retrying("open", text(name)) {
                 openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -118,7 +126,7 @@ struct TreeCopy: ~Copyable {
     private static func tolerating(_ body: () throws(SystemError) -> Void) throws(SystemError) {
         do throws(SystemError) {
             try body()
-        } catch where error.errno == .notSupported || error.errno == .notPermitted {}
+        } catch  where error.errno == .notSupported || error.errno == .notPermitted {}
     }
 
     private static func text(_ path: [CChar]) -> String {
@@ -153,7 +161,9 @@ enum FileCopy {
         _ = try retrying("truncate") { ftruncate(target, off_t(size)) }
     }
 
-    private static func copyRange(from source: Int32, to target: Int32, start: Int, count: Int) throws(SystemError) {
+    private static func copyRange(from source: Int32, to target: Int32, start: Int, count: Int)
+        throws(SystemError)
+    {
         var inOffset = start
         var outOffset = start
         let end = start + count
@@ -170,7 +180,9 @@ enum FileCopy {
         }
     }
 
-    private static func pump(from source: Int32, to target: Int32, _ start: Int, _ end: Int) throws(SystemError) {
+    private static func pump(from source: Int32, to target: Int32, _ start: Int, _ end: Int)
+        throws(SystemError)
+    {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
         defer { buffer.deallocate() }
         var position = start

@@ -29,10 +29,12 @@ extension Store {
             return volume
         }
         // The data of one whose removal was cut short must not come back.
-        try storing(operation, name) { () throws(SystemError) in try discard("volumes/\(name)", as: "volume") }
+        try storing(operation, name) { () throws(SystemError) in try discard("volumes/\(name)", as: "volume")
+        }
         try database.write { connection throws(StorageError) in
             _ = try connection.execute(
-                "INSERT INTO volume VALUES(?, ?, ?, 0, ?)", name, anonymous, labels.json.text(), Now.unixNanoseconds)
+                "INSERT INTO volume VALUES(?, ?, ?, 0, ?)", name, anonymous, labels.json.text(),
+                Now.unixNanoseconds)
         }
         return try volume(name)!
     }
@@ -48,7 +50,8 @@ extension Store {
         let read = { (row: Row) in
             VolumeRecord(
                 name: row.text(0), path: "\(self.root)/volumes/\(row.text(0))/_data", anonymous: row.bool(1),
-                labels: (try? [String: String](json: JSON(parsing: row.text(2)))) ?? [:], created: row.integer(3))
+                labels: (try? [String: String](json: JSON(parsing: row.text(2)))) ?? [:],
+                created: row.integer(3))
         }
         return try database.read { connection throws(StorageError) in
             let sql = "SELECT name, anonymous, labels, created FROM volume " + clause
@@ -76,10 +79,12 @@ extension Store {
             throw StorageError(.notFound, operation, name, "there is no such volume")
         }
         try storing(operation, name) { () throws(SystemError) in
-            for (path, mode) in [("volumes/\(name)", 0o711), ("volumes/\(name)/_data", 0o755)] as [(String, mode_t)] {
+            for (path, mode) in [("volumes/\(name)", 0o711), ("volumes/\(name)/_data", 0o755)]
+                as [(String, mode_t)]
+            {
                 do throws(SystemError) {
                     try File.makeDirectory(path, at: directory.raw, exactly: mode)
-                } catch where error.errno == .exists {}
+                } catch  where error.errno == .exists {}
             }
         }
         if let content { try copyUp(content, into: name) }
@@ -134,7 +139,8 @@ extension Store {
                 throw StorageError(.notFound, operation, name, "there is no such volume")
             }
         }
-        try storing(operation, name) { () throws(SystemError) in try discard("volumes/\(name)", as: "volume") }
+        try storing(operation, name) { () throws(SystemError) in try discard("volumes/\(name)", as: "volume")
+        }
         _ = consume lock
         try emptyTrash()
     }

@@ -91,7 +91,9 @@ enum Builtin {
     }
 
     private static func index(_ arguments: [JSON?]) throws(Failure) -> JSON? {
-        guard var value = arguments.first else { throw Failure("wrong number of args for index: want at least 1 got 0") }
+        guard var value = arguments.first else {
+            throw Failure("wrong number of args for index: want at least 1 got 0")
+        }
         for key in arguments.dropFirst() {
             switch value {
             case nil, .null?: throw Failure("index of untyped nil")
@@ -99,14 +101,18 @@ enum Builtin {
                 guard let position = key?.int else {
                     throw Failure("cannot index slice/array with type \(GoText.typeName(key))")
                 }
-                guard elements.indices.contains(position) else { throw Failure("index out of range: \(position)") }
+                guard elements.indices.contains(position) else {
+                    throw Failure("index out of range: \(position)")
+                }
                 value = elements[position]
             case .string(let text)?:
                 guard let position = key?.int else {
                     throw Failure("cannot index slice/array with type \(GoText.typeName(key))")
                 }
                 let bytes = Array(text.utf8)
-                guard bytes.indices.contains(position) else { throw Failure("index out of range: \(position)") }
+                guard bytes.indices.contains(position) else {
+                    throw Failure("index out of range: \(position)")
+                }
                 value = .integer(Int64(bytes[position]))
             case .object(let object)?:
                 guard let name = key?.string else {
@@ -138,7 +144,9 @@ enum Builtin {
         }
         let count = try length(value)
         let (low, high) = (bounds.first ?? 0, bounds.count > 1 ? bounds[1] : count)
-        guard 0 <= low, low <= high, high <= count else { throw Failure("index out of range: \(low):\(high)") }
+        guard 0 <= low, low <= high, high <= count else {
+            throw Failure("index out of range: \(low):\(high)")
+        }
         switch value {
         case .string(let text)?: return .string(String(decoding: Array(text.utf8)[low..<high], as: UTF8.self))
         case .array(let elements)?: return .array(Array(elements[low..<high]))
@@ -169,7 +177,8 @@ enum Builtin {
         switch arguments[0] {
         case nil, .null?: return ""
         case .array(let elements)?: return elements.map(GoText.nested).joined(separator: separator)
-        case let value: throw Failure("wrong type for value; expected []string; got \(GoText.typeName(value))")
+        case let value:
+            throw Failure("wrong type for value; expected []string; got \(GoText.typeName(value))")
         }
     }
 
@@ -242,7 +251,8 @@ enum Comparison {
         case (.bool(let left), .bool(let right)): return left == right
         case (.integer(let left), .integer(let right)): return left == right
         case (.integer, .number), (.number, .integer), (.number, .number): return left.double == right.double
-        case (.array, _), (.object, _): throw Template.FunctionError("non-comparable type \(GoText.typeName(left))")
+        case (.array, _), (.object, _):
+            throw Template.FunctionError("non-comparable type \(GoText.typeName(left))")
         default: throw Template.FunctionError("incompatible types for comparison")
         }
     }

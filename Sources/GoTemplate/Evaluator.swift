@@ -62,7 +62,8 @@ struct Evaluator {
         let items: [(key: JSON, value: JSON)]
         switch try evaluate(plain, dot) {
         case nil, .null?: items = []
-        case .array(let elements)?: items = elements.enumerated().map { (.integer(Int64($0.offset)), $0.element) }
+        case .array(let elements)?:
+            items = elements.enumerated().map { (.integer(Int64($0.offset)), $0.element) }
         case .object(let object)?:
             items = object.members.sorted { $0.name < $1.name }.map { (.string($0.name), $0.value) }
         case .integer(let count)?:
@@ -140,7 +141,9 @@ struct Evaluator {
         return arguments
     }
 
-    private mutating func decide(_ name: String, _ call: Call, _ dot: JSON?, piped: JSON??) throws(Fault) -> JSON? {
+    private mutating func decide(_ name: String, _ call: Call, _ dot: JSON?, piped: JSON??) throws(Fault)
+        -> JSON?
+    {
         var value: JSON?
         let operands = call.operands.dropFirst()
         if operands.isEmpty, piped == nil {
@@ -161,7 +164,8 @@ struct Evaluator {
         return try operand(argument, dot)
     }
 
-    private mutating func operand(_ operand: Operand, dropping: Int = 0, _ dot: JSON?) throws(Fault) -> JSON? {
+    private mutating func operand(_ operand: Operand, dropping: Int = 0, _ dot: JSON?) throws(Fault) -> JSON?
+    {
         var value: JSON?
         var isTop = false
         switch operand.kind {
@@ -186,13 +190,19 @@ struct Evaluator {
         return value
     }
 
-    private func field(_ name: String, of value: JSON?, isTop: Bool, _ operand: Operand) throws(Fault) -> JSON? {
+    private func field(_ name: String, of value: JSON?, isTop: Bool, _ operand: Operand) throws(Fault)
+        -> JSON?
+    {
         switch value {
         case nil:
-            if template.missingField == .error { throw Fault("at <\(operand.source)>: nil data; no entry for key \"\(name)\"", at: operand.offset) }
+            if template.missingField == .error {
+                throw Fault(
+                    "at <\(operand.source)>: nil data; no entry for key \"\(name)\"", at: operand.offset)
+            }
             return nil
         case .null?:
-            throw Fault("at <\(operand.source)>: nil pointer evaluating interface {}.\(name)", at: operand.offset)
+            throw Fault(
+                "at <\(operand.source)>: nil pointer evaluating interface {}.\(name)", at: operand.offset)
         case .object(let object)?:
             if let member = object[name] { return member }
             if template.missingField == .error || template.missingField == .errorAtTop && isTop {

@@ -110,7 +110,8 @@ enum GoText {
             case "\u{0C}": output += "\\f"
             default:
                 switch scalar.properties.generalCategory {
-                case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator:
+                case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
+                    .paragraphSeparator:
                     let code = String(scalar.value, radix: 16)
                     let width = scalar.value < 0x80 ? 2 : scalar.value < 0x10000 ? 4 : 8
                     output += width == 2 ? "\\x" : width == 4 ? "\\u" : "\\U"

@@ -111,7 +111,9 @@ struct Lexer {
             position += 3
             return true
         }
-        guard has("}}", at: position) else { throw Fault("comment ends before closing delimiter", at: opened) }
+        guard has("}}", at: position) else {
+            throw Fault("comment ends before closing delimiter", at: opened)
+        }
         position += 2
         return false
     }

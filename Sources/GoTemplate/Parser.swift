@@ -83,7 +83,9 @@ struct Parser {
         if word == "range" { loops -= 1 }
         var otherwise: [Node] = []
         if terminator == "else" {
-            if case .identifier(let next) = token, next == "if" && word == "if" || next == "with" && word == "with" {
+            if case .identifier(let next) = token,
+                next == "if" && word == "if" || next == "with" && word == "with"
+            {
                 // {{else if}} is {{else}}{{if}} with one {{end}} for both.
                 advance()
                 otherwise = [try block(next, place)]
@@ -171,7 +173,8 @@ struct Parser {
             if call.operands.count > 1 || !isFirst {
                 throw Fault("cannot give argument to non-function \(head.source)", at: head.offset)
             }
-        case .dot where head.fields.isEmpty, .pipeline where head.fields.isEmpty, .variable where head.fields.isEmpty:
+        case .dot where head.fields.isEmpty, .pipeline where head.fields.isEmpty,
+            .variable where head.fields.isEmpty:
             if call.operands.count > 1 || !isFirst {
                 throw Fault("cannot give argument to non-function \(head.source)", at: head.offset)
             }
@@ -208,7 +211,8 @@ struct Parser {
         advance()
         while case .field(let name, glued: true) = token {
             switch operand.kind {
-            case .constant, .absent, .function: throw Fault("unexpected .\(name) after \(operand.source)", at: offset)
+            case .constant, .absent, .function:
+                throw Fault("unexpected .\(name) after \(operand.source)", at: offset)
             default: break
             }
             operand.fields.append(name)

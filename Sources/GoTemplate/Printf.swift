@@ -32,7 +32,9 @@ enum Printf {
             }
         }
         if next < arguments.count {
-            let extra = arguments[next...].map { "\(GoText.typeName($0))=\($0.map(GoText.nested) ?? "<nil>")" }
+            let extra = arguments[next...].map {
+                "\(GoText.typeName($0))=\($0.map(GoText.nested) ?? "<nil>")"
+            }
             output += "%!(EXTRA \(extra.joined(separator: ", ")))"
         }
         return output
@@ -49,8 +51,9 @@ enum Printf {
             return min(max(0, value), 4096)
         }
         var value: Int?
-        while let digit = rest.first, let amount = digit.properties.numericType == .decimal
-            ? Int(String(digit)) : nil
+        while let digit = rest.first,
+            let amount = digit.properties.numericType == .decimal
+                ? Int(String(digit)) : nil
         {
             value = min((value ?? 0) * 10 + amount, 4096)
             rest.removeFirst()
@@ -68,7 +71,9 @@ enum Printf {
             case ("v", nil), ("v", .null?): return padded("<nil>")
             case ("v", .integer(let value)?): return integer(value, radix: 10)
             case ("v", .number(let text)?):
-                return Double(text).map { precision == nil ? padded(GoText.decimal($0), numeric: true) : fixed($0) }
+                return Double(text).map {
+                    precision == nil ? padded(GoText.decimal($0), numeric: true) : fixed($0)
+                }
                     ?? padded(text)
             case ("v", let value?): return padded(cut(GoText.nested(value)))
             case ("s", .string(let text)?): return padded(cut(text))
@@ -82,7 +87,8 @@ enum Printf {
             case ("o", .integer(let value)?): return integer(value, radix: 8)
             case ("b", .integer(let value)?): return integer(value, radix: 2)
             case ("c", .integer(let value)?):
-                return padded(UInt32(exactly: value).flatMap(Unicode.Scalar.init).map { String($0) } ?? "\u{FFFD}")
+                return padded(
+                    UInt32(exactly: value).flatMap(Unicode.Scalar.init).map { String($0) } ?? "\u{FFFD}")
             case ("x", .string(let text)?): return padded(hexadecimal(text))
             case ("X", .string(let text)?): return padded(hexadecimal(text).uppercased())
             case ("t", .bool(let value)?): return padded(value ? "true" : "false")
@@ -118,7 +124,9 @@ enum Printf {
 
         private func integer(_ value: Int64, radix: Int) -> String {
             var digits = String(value.magnitude, radix: radix)
-            if flags.contains("#") { digits = (radix == 16 ? "0x" : radix == 8 ? "0" : radix == 2 ? "0b" : "") + digits }
+            if flags.contains("#") {
+                digits = (radix == 16 ? "0x" : radix == 8 ? "0" : radix == 2 ? "0b" : "") + digits
+            }
             return padded(signed(digits, negative: value < 0), numeric: true)
         }
 
@@ -131,7 +139,9 @@ enum Printf {
             guard scaled < 9.007e15 else { return padded(GoText.decimal(value), numeric: true) }
             var digits = String(UInt64(scaled))
             if places > 0 {
-                if digits.count <= places { digits = String(repeating: "0", count: places + 1 - digits.count) + digits }
+                if digits.count <= places {
+                    digits = String(repeating: "0", count: places + 1 - digits.count) + digits
+                }
                 digits.insert(".", at: digits.index(digits.endIndex, offsetBy: -places))
             }
             return padded(signed(digits, negative: value < 0), numeric: true)

@@ -18,7 +18,11 @@ public struct Table: Sendable {
         for row in rows {
             for (column, cell) in row.dropLast().enumerated() {
                 let width = max(minimumWidth, cell.unicodeScalars.count + padding)
-                if column == widths.count { widths.append(width) } else { widths[column] = max(widths[column], width) }
+                if column == widths.count {
+                    widths.append(width)
+                } else {
+                    widths[column] = max(widths[column], width)
+                }
             }
         }
         var text = ""

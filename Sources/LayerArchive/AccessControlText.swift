@@ -29,7 +29,9 @@ enum AccessControlText {
             if qualifier.isEmpty {
                 entries.append((tags.own, permissions, .max))
             } else {
-                guard let tag = tags.named, let id = id(fields.count > 3 ? fields[3] : qualifier) else { return nil }
+                guard let tag = tags.named, let id = id(fields.count > 3 ? fields[3] : qualifier) else {
+                    return nil
+                }
                 entries.append((tag, permissions, id))
             }
         }

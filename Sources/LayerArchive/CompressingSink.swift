@@ -106,7 +106,9 @@ private final class ZstdEncoder: StreamEncoder {
                 throw ArchiveError(
                     .unsupported, "zstd compression failed (\(String(cString: ZSTD_getErrorName(left))))")
             }
-            if target.pos > 0 { try sink.write(UnsafeRawBufferPointer(rebasing: output.bytes[..<target.pos])) }
+            if target.pos > 0 {
+                try sink.write(UnsafeRawBufferPointer(rebasing: output.bytes[..<target.pos]))
+            }
             if last ? left == 0 : source.pos == source.size { return }
         }
     }

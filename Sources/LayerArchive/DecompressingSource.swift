@@ -2,7 +2,8 @@
 protocol StreamDecoder: AnyObject {
     /// Takes from the front of `input`, puts into `output`.
     /// - Returns: How many bytes were put out; 0 when more input is needed.
-    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws -> Int
+    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws
+        -> Int
     /// Whether the input may end here.
     var mayEnd: Bool { get }
 }

@@ -76,7 +76,7 @@ final class DirectoryCache {
         do throws(SystemError) {
             directory = try OpenDirectory(
                 try File.openRaw(path.openable, inRoot: root, O_RDONLY | O_DIRECTORY))
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             if !make { return nil }
             directory = try OpenDirectory(try makeDirectories(path))
         }
@@ -101,13 +101,13 @@ final class DirectoryCache {
             }
             do throws(SystemError) {
                 current = try Self.step(name, in: current.raw)
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 let raw = current.raw
                 _ = try retrying("make directory", path.description) { mkdirat(raw, name, 0o755) }
                 current = try Self.step(name, in: raw)
                 // Whatever the umask.
                 try FileMetadata.setMode(current.raw, 0o755)
-            } catch where error.errno == .notDirectory || error.errno == .loop {
+            } catch  where error.errno == .notDirectory || error.errno == .loop {
                 guard let target = Self.linkTarget(name, in: current.raw) else { throw error }
                 links += 1
                 if links > Self.maximumLinks {
@@ -128,7 +128,9 @@ final class DirectoryCache {
 
     private static func step(_ name: [CChar], in directory: Int32) throws(SystemError) -> Descriptor {
         Descriptor(
-            owning: try retrying("open", String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)) {
+            owning: try retrying(
+                "open", String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            ) {
                 openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
             })
     }

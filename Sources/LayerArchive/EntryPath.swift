@@ -79,7 +79,9 @@ struct EntryPath: Hashable, CustomStringConvertible {
     func isSibling(of other: EntryPath) -> Bool {
         baseStart == other.baseStart
             && characters.withUnsafeBytes { mine in
-                other.characters.withUnsafeBytes { memcmp(mine.baseAddress!, $0.baseAddress!, baseStart) == 0 }
+                other.characters.withUnsafeBytes {
+                    memcmp(mine.baseAddress!, $0.baseAddress!, baseStart) == 0
+                }
             }
     }
 

@@ -22,7 +22,9 @@ final class GzipDecoder: StreamDecoder {
 
     var mayEnd: Bool { !inMember && members > 0 }
 
-    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws -> Int {
+    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws
+        -> Int
+    {
         if !inMember {
             // Zeros after the last member are padding, as gzip(1) takes them.
             if members > 0 {

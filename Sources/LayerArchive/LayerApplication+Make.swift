@@ -1,7 +1,8 @@
 import LinuxSystem
 
 extension LayerApplication {
-    func makeFile(_ entry: TarEntry, _ path: EntryPath, in parent: OpenDirectory, _ reader: TarReader) throws {
+    func makeFile(_ entry: TarEntry, _ path: EntryPath, in parent: OpenDirectory, _ reader: TarReader) throws
+    {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
         let file = Descriptor(
             owning: try create(entry, path, in: parent) { directory, name in
@@ -77,16 +78,21 @@ extension LayerApplication {
         }
         let text = target.description
         guard !target.isRoot,
-            let targetParent = try attempt("find the target of", entry, { () throws(SystemError) in
-                try directories.parent(of: target, make: false)
-            })
-        else { throw ArchiveError(.malformed, "hard link to \"\(text)\", which is not there", on: entry.text) }
+            let targetParent = try attempt(
+                "find the target of", entry,
+                { () throws(SystemError) in
+                    try directories.parent(of: target, make: false)
+                })
+        else {
+            throw ArchiveError(.malformed, "hard link to \"\(text)\", which is not there", on: entry.text)
+        }
         try target.withBase { targetName in
             try path.withBase { name in
                 var existing = stat()
                 var wanted = stat()
                 guard fstatat(targetParent.raw, targetName, &wanted, AT_SYMLINK_NOFOLLOW) == 0 else {
-                    throw ArchiveError(.malformed, "hard link to \"\(text)\", which is not there", on: entry.text)
+                    throw ArchiveError(
+                        .malformed, "hard link to \"\(text)\", which is not there", on: entry.text)
                 }
                 if wanted.st_mode & mode_t(S_IFMT) == mode_t(S_IFDIR) {
                     throw ArchiveError(.malformed, "hard link to \"\(text)\", a directory", on: entry.text)
@@ -125,7 +131,9 @@ extension LayerApplication {
     }
 
     /// The metadata of something that is not opened, in the order of `makeFile`.
-    private func setMetadata(_ entry: TarEntry, _ path: EntryPath, in parent: OpenDirectory, mode: Bool) throws {
+    private func setMetadata(_ entry: TarEntry, _ path: EntryPath, in parent: OpenDirectory, mode: Bool)
+        throws
+    {
         try path.withBase { name in
             try attempt("set the owner of", entry) { () throws(SystemError) in
                 if needsOwner(entry, in: parent) {
@@ -181,7 +189,9 @@ extension LayerApplication {
         }
     }
 
-    func statusOfExisting(_ name: UnsafePointer<CChar>, in parent: OpenDirectory) throws(SystemError) -> mode_t {
+    func statusOfExisting(_ name: UnsafePointer<CChar>, in parent: OpenDirectory) throws(SystemError)
+        -> mode_t
+    {
         var status = stat()
         _ = try retrying("stat") { fstatat(parent.raw, name, &status, AT_SYMLINK_NOFOLLOW) }
         return status.st_mode

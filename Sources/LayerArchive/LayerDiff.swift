@@ -28,7 +28,8 @@ public enum LayerDiff {
     /// as removed becomes `.wh.` entries. The overlay must not have been
     /// mounted with `redirect_dir` or `metacopy`, which leave files elsewhere.
     @discardableResult
-    public static func write(overlayUpper root: borrowing Descriptor, to sink: any ByteSink) throws -> Outcome {
+    public static func write(overlayUpper root: borrowing Descriptor, to sink: any ByteSink) throws -> Outcome
+    {
         try write(root.raw, to: sink, includesRoot: false, overlay: true)
     }
 
@@ -93,7 +94,9 @@ final class TreeArchival {
         if includesRoot {
             var entry = TarEntry(.directory, "./")
             fill(&entry, try status(top.raw, entry.name))
-            entry.attributes = try attributes(top.raw, entry.name).filter { AttributeName.isPortable($0.name) }
+            entry.attributes = try attributes(top.raw, entry.name).filter {
+                AttributeName.isPortable($0.name)
+            }
             try add(entry)
         }
         try descend([], consume top)
@@ -138,7 +141,9 @@ final class TreeArchival {
         if overlay, item.name.starts(with: Whiteout.prefix) {
             throw ArchiveError(.unsupported, "a file with the name of a whiteout", on: text(path))
         }
-        if item.type == UInt8(DT_REG) || item.type == UInt8(DT_DIR) { return try archiveOpened(item, path, level) }
+        if item.type == UInt8(DT_REG) || item.type == UInt8(DT_DIR) {
+            return try archiveOpened(item, path, level)
+        }
         let status = try attempt("look at", path) { () throws(SystemError) in
             var status = stat()
             _ = try retrying("stat") { fstatat(level.raw, item.name, &status, AT_SYMLINK_NOFOLLOW) }
@@ -166,7 +171,8 @@ final class TreeArchival {
         if try addAsLink(entry, status) { return }
         entry.attributes = try attempt("read the attributes of", path) { () throws(SystemError) in
             var attributes: [ExtendedAttributes.Attribute] = []
-            for name in try ExtendedAttributes.names(of: item.name, at: level.raw) where AttributeName.isPortable(name) {
+            for name in try ExtendedAttributes.names(of: item.name, at: level.raw)
+            where AttributeName.isPortable(name) {
                 if let value = try ExtendedAttributes.value(of: item.name, at: level.raw, name) {
                     attributes.append(.init(name: name, value: value))
                 }
@@ -184,7 +190,8 @@ final class TreeArchival {
         guard isDirectory || status.st_mode & mode_t(S_IFMT) == mode_t(S_IFREG) else {
             throw ArchiveError(.changed, "the file was replaced while it was read", on: text(path))
         }
-        var entry = TarEntry(isDirectory ? .directory : .regular, isDirectory ? path + [UInt8(ascii: "/")] : path)
+        var entry = TarEntry(
+            isDirectory ? .directory : .regular, isDirectory ? path + [UInt8(ascii: "/")] : path)
         fill(&entry, status)
         if !isDirectory, try addAsLink(entry, status) { return }
         let attributes = try attributes(file.raw, path)
@@ -224,18 +231,22 @@ final class TreeArchival {
             let opened = openat(level.raw, item.name, flags | O_NOATIME)
             if opened >= 0 { return Descriptor(owning: opened) }
             let errno = Errno.current
-            guard errno == .notPermitted || errno == .interrupted else { throw SystemError("open", "", errno) }
+            guard errno == .notPermitted || errno == .interrupted else {
+                throw SystemError("open", "", errno)
+            }
             // O_NOATIME is for a file's owner and root (open(2)).
             return Descriptor(owning: try retrying("open") { openat(level.raw, item.name, flags) })
         }
     }
 
-    private func linkTarget(_ item: DirectoryListing.Entry, _ path: [UInt8], _ level: Level) throws -> [UInt8] {
+    private func linkTarget(_ item: DirectoryListing.Entry, _ path: [UInt8], _ level: Level) throws -> [UInt8]
+    {
         try attempt("read the link", path) { () throws(SystemError) in
             var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
             let count = try retrying("readlink") {
                 buffer.withUnsafeMutableBytes {
-                    readlinkat(level.raw, item.name, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+                    readlinkat(
+                        level.raw, item.name, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
                 }
             }
             return Array(buffer[..<count])

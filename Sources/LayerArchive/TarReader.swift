@@ -122,7 +122,8 @@ public final class TarReader {
         entry.attributes = extended.attributes
         switch entry.kind {
         case .hardLink, .symbolicLink:
-            entry.linkTarget = try Self.checked(extended.linkTarget ?? longLink ?? Array(header.text(157, 100)))
+            entry.linkTarget = try Self.checked(
+                extended.linkTarget ?? longLink ?? Array(header.text(157, 100)))
         case .characterDevice, .blockDevice:
             entry.deviceMajor = try device(header.number(329, 8), entry)
             entry.deviceMinor = try device(header.number(337, 8), entry)

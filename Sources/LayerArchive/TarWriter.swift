@@ -49,7 +49,8 @@ public final class TarWriter {
         if let records = pax.finish() {
             var extension_ = HeaderEncoder()
             // What an unpacker that knows no PAX would make a file of.
-            _ = extension_.set(text: Array("PaxHeaders.0/".utf8) + lastComponent(entry.name).prefix(80), 0, 100)
+            _ = extension_.set(
+                text: Array("PaxHeaders.0/".utf8) + lastComponent(entry.name).prefix(80), 0, 100)
             extension_.set(number: 0o644, 100, 8)
             extension_.set(number: Int64(records.count), 124, 12)
             try append(extension_.finish(type: UInt8(ascii: "x")))
@@ -176,7 +177,8 @@ private struct HeaderEncoder {
         let slash = UInt8(ascii: "/")
         // The name part may not be empty: a directory's final slash divides nothing.
         if name.count <= 256,
-            let cut = name.indices.first(where: { $0 > 0 && name[$0] == slash && name.count - $0 - 1 <= 100 }),
+            let cut = name.indices.first(where: { $0 > 0 && name[$0] == slash && name.count - $0 - 1 <= 100 }
+            ),
             cut <= 155, cut < name.count - 1
         {
             block.replaceSubrange(0..<100, with: repeatElement(0, count: 100))
@@ -271,7 +273,9 @@ struct PaxEncoder {
             // The length counts its own digits.
             let rest = key.count + value.count + 3
             var length = rest + String(rest).utf8.count
-            if String(length).utf8.count != String(rest).utf8.count { length = rest + String(length).utf8.count }
+            if String(length).utf8.count != String(rest).utf8.count {
+                length = rest + String(length).utf8.count
+            }
             output += Array("\(length) ".utf8)
             output += key
             output.append(UInt8(ascii: "="))

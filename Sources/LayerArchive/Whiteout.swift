@@ -18,7 +18,9 @@ enum Whiteout {
     init?(_ path: EntryPath, in entry: TarEntry) throws(ArchiveError) {
         let characters = path.characters
         let base = characters[path.baseStart...]
-        if path.baseStart > 0, characters.starts(with: Self.prefix) || characters[..<path.baseStart].containsWhiteout {
+        if path.baseStart > 0,
+            characters.starts(with: Self.prefix) || characters[..<path.baseStart].containsWhiteout
+        {
             if characters.starts(with: Self.own) {
                 self = .ignored
                 return
@@ -111,7 +113,7 @@ extension LayerApplication {
                 try TreeRemoval.remove(path.base, at: parent.raw)
                 // A removed directory or link may be on the way to an open one.
                 directories.forget()
-            } catch where error.errno == .notDirectory {
+            } catch  where error.errno == .notDirectory {
                 // Nothing there: something else stands where its directory would be.
             }
         }
@@ -134,7 +136,8 @@ extension LayerApplication {
                             try TreeRemoval.remove(child.name, at: directory.raw)
                         }
                     }
-                } catch where error.errno == .noEntry || error.errno == .notDirectory || error.errno == .loop {
+                } catch  where error.errno == .noEntry || error.errno == .notDirectory || error.errno == .loop
+                {
                     // No such directory, or a file or link of this layer: nothing from below.
                 }
             }

@@ -18,7 +18,9 @@ final class ZstdDecoder: StreamDecoder {
 
     var mayEnd: Bool { !inFrame && frames > 0 }
 
-    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws -> Int {
+    func decode(_ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws
+        -> Int
+    {
         // With no input left there may still be output inside the decoder.
         if input.isEmpty, !inFrame { return 0 }
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
@@ -26,7 +28,8 @@ final class ZstdDecoder: StreamDecoder {
         while target.pos == 0 {
             let result = ZSTD_decompressStream(context, &target, &source)
             if ZSTD_isError(result) != 0 {
-                throw ArchiveError(.malformed, "invalid zstd data (\(String(cString: ZSTD_getErrorName(result))))")
+                throw ArchiveError(
+                    .malformed, "invalid zstd data (\(String(cString: ZSTD_getErrorName(result))))")
             }
             inFrame = result != 0
             if !inFrame { frames += 1 }

@@ -42,7 +42,9 @@ public struct CapabilitySet: Equatable, Sendable {
 
     public func contains(_ capability: Capability) -> Bool { bits & 1 << UInt64(capability.number) != 0 }
     public mutating func insert(_ capability: Capability) { bits |= 1 << UInt64(capability.number) }
-    public func intersection(_ other: CapabilitySet) -> CapabilitySet { CapabilitySet(bits: bits & other.bits) }
+    public func intersection(_ other: CapabilitySet) -> CapabilitySet {
+        CapabilitySet(bits: bits & other.bits)
+    }
 
     /// The calling thread's permitted set (capget(2)).
     public static func permitted() throws(SystemError) -> CapabilitySet {

@@ -51,7 +51,9 @@ public enum FD {
     }
 
     /// One read(2). 0 is the end.
-    public static func read(_ fd: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    public static func read(_ fd: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError)
+        -> Int
+    {
         try retrying("read", "descriptor \(fd)") { Glibc.read(fd, buffer.baseAddress, buffer.count) }
     }
 

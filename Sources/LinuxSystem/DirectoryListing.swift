@@ -26,7 +26,8 @@ public struct DirectoryListing: Sendable {
         var entries: [Entry] = []
         while true {
             let count = try checked("list directory") {
-                linux_syscall(Int(SYS_getdents64), Int(fd), Int(bitPattern: buffer.baseAddress), size, 0, 0, 0)
+                linux_syscall(
+                    Int(SYS_getdents64), Int(fd), Int(bitPattern: buffer.baseAddress), size, 0, 0, 0)
             }
             if count == 0 { break }
             var position = 0

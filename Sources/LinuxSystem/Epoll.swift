@@ -63,7 +63,8 @@ public struct Epoll: ~Copyable, Sendable {
         return try withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 32) {
             events throws(SystemError) in
             let count = linux_drop_pages_and_wait(
-                pages.segments, UInt32(pages.segments.count), pages.map, pages.size, raw, events.baseAddress, 32)
+                pages.segments, UInt32(pages.segments.count), pages.map, pages.size, raw, events.baseAddress,
+                32)
             return try Self.tell(events, count, handle)
         }
     }

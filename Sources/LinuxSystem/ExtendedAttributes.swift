@@ -55,7 +55,9 @@ public enum ExtendedAttributes {
 
     // MARK: By a directory's descriptor and a name in it, not followed
 
-    public static func names(of file: UnsafePointer<CChar>, at directory: Int32) throws(SystemError) -> [[UInt8]] {
+    public static func names(of file: UnsafePointer<CChar>, at directory: Int32) throws(SystemError)
+        -> [[UInt8]]
+    {
         let path = path(of: file, at: directory)
         return try list { llistxattr(path, $0, $1) }
     }

@@ -7,7 +7,9 @@ public struct ExtendedBPFInstruction: Equatable, Sendable {
     public var offset: Int16
     public var immediate: Int32
 
-    public init(_ code: UInt8, _ destination: UInt8 = 0, _ source: UInt8 = 0, offset: Int16 = 0, immediate: Int32 = 0) {
+    public init(
+        _ code: UInt8, _ destination: UInt8 = 0, _ source: UInt8 = 0, offset: Int16 = 0, immediate: Int32 = 0
+    ) {
         self.code = code
         registers = destination | source << 4
         self.offset = offset
@@ -55,7 +57,9 @@ public enum ExtendedBPF {
     }
 
     /// BPF_PROG_LOAD.
-    public static func load(_ program: [ExtendedBPFInstruction], type: UInt32) throws(SystemError) -> Descriptor {
+    public static func load(_ program: [ExtendedBPFInstruction], type: UInt32) throws(SystemError)
+        -> Descriptor
+    {
         let license: StaticString = "Apache-2.0"
         var attributes = Attributes()
         attributes.set(type, at: 0)
@@ -115,6 +119,7 @@ public enum ExtendedBPF {
         var attributes = Attributes()
         attributes.set(identifier, at: 0)
         return Descriptor(
-            owning: Int32(try checked("open BPF program \(identifier)") { attributes.call(Command.descriptorByID) }))
+            owning: Int32(
+                try checked("open BPF program \(identifier)") { attributes.call(Command.descriptorByID) }))
     }
 }

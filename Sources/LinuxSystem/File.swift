@@ -110,7 +110,8 @@ public enum File {
     ) throws(SystemError) {
         let temporary = "\(path).\(getpid())-\(gettid()).tmp"
         do throws(SystemError) {
-            let file = try open(temporary, at: directory, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+            let file = try open(
+                temporary, at: directory, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
             try FD.writeAll(file.raw, bytes)
             if durable { try FD.sync(file.raw) }
             try file.close()
@@ -123,14 +124,17 @@ public enum File {
     }
 
     /// Makes the names in a path's directory durable.
-    public static func syncDirectory(of path: String, at directory: Int32 = currentDirectory) throws(SystemError) {
+    public static func syncDirectory(of path: String, at directory: Int32 = currentDirectory)
+        throws(SystemError)
+    {
         let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let opened = try open(parent, at: directory, O_RDONLY | O_DIRECTORY)
         try FD.sync(opened.raw)
     }
 
     public static func rename(
-        _ old: String, at oldDirectory: Int32 = currentDirectory, to new: String, at newDirectory: Int32? = nil
+        _ old: String, at oldDirectory: Int32 = currentDirectory, to new: String,
+        at newDirectory: Int32? = nil
     ) throws(SystemError) {
         _ = try retrying("rename", "\(old) to \(new)") {
             renameat(oldDirectory, old, newDirectory ?? oldDirectory, new)
@@ -145,7 +149,9 @@ public enum File {
         _ = try retrying("unlink", path) { unlinkat(directory, path, 0) }
     }
 
-    public static func removeDirectory(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError) {
+    public static func removeDirectory(_ path: String, at directory: Int32 = currentDirectory)
+        throws(SystemError)
+    {
         _ = try retrying("rmdir", path) { unlinkat(directory, path, AT_REMOVEDIR) }
     }
 
@@ -159,14 +165,14 @@ public enum File {
     public static func makeDirectories(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
         do throws(SystemError) {
             try makeDirectory(path, mode: mode)
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             return
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw error }
             try makeDirectories(String(path[..<slash]), mode: mode)
             do throws(SystemError) {
                 try makeDirectory(path, mode: mode)
-            } catch where error.errno == .exists {}
+            } catch  where error.errno == .exists {}
         }
     }
 
@@ -176,7 +182,9 @@ public enum File {
         _ = try retrying("symlink", path) { symlinkat(target, directory, path) }
     }
 
-    public static func readLink(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError) -> String {
+    public static func readLink(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError)
+        -> String
+    {
         var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = try retrying("readlink", path) {
             buffer.withUnsafeMutableBytes {
@@ -202,7 +210,9 @@ public enum File {
     }
 
     /// The names in a directory, without `.` and `..`, in no order.
-    public static func names(in path: String, at directory: Int32 = currentDirectory) throws(SystemError) -> [String] {
+    public static func names(in path: String, at directory: Int32 = currentDirectory) throws(SystemError)
+        -> [String]
+    {
         let opened = try open(path, at: directory, O_RDONLY | O_DIRECTORY)
         return try names(inDirectory: opened.raw)
     }
@@ -230,16 +240,17 @@ public enum File {
 
     /// rm -rf, by descriptors: nothing outside is touched whatever the links within say.
     /// A name that is not there is no error.
-    public static func removeTree(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError) {
+    public static func removeTree(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError)
+    {
         do throws(SystemError) {
             try unlink(path, at: directory)
-        } catch where error.errno == .noEntry {
-        } catch where error.errno == .isDirectory || error.errno == .notPermitted {
+        } catch  where error.errno == .noEntry {
+        } catch  where error.errno == .isDirectory || error.errno == .notPermitted {
             let opened = try open(path, at: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             for name in try names(inDirectory: opened.raw) { try removeTree(name, at: opened.raw) }
             do throws(SystemError) {
                 try removeDirectory(path, at: directory)
-            } catch where error.errno == .noEntry {}
+            } catch  where error.errno == .noEntry {}
         }
     }
 }

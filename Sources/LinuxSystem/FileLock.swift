@@ -3,7 +3,9 @@ public struct FileLock: ~Copyable, Sendable {
     private let file: Descriptor
 
     /// Waits for the lock.
-    public init(_ path: String, at directory: Int32 = File.currentDirectory, shared: Bool = false) throws(SystemError) {
+    public init(_ path: String, at directory: Int32 = File.currentDirectory, shared: Bool = false)
+        throws(SystemError)
+    {
         let file = try File.open(path, at: directory, O_RDWR | O_CREAT, mode: 0o600)
         let raw = file.raw
         _ = try retrying("lock", path) { flock(raw, shared ? LOCK_SH : LOCK_EX) }

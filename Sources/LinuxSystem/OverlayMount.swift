@@ -56,7 +56,7 @@ public struct OverlayMount: Sendable {
             _ = try retrying("mount overlay on", target) {
                 move_mount(mount.raw, "", AT_FDCWD, target, UInt32(MOVE_MOUNT_F_EMPTY_PATH))
             }
-        } catch where Self.isForOlderKernels(error) {
+        } catch  where Self.isForOlderKernels(error) {
             try attachByString(to: target, source: source)
         }
     }
@@ -70,7 +70,9 @@ public struct OverlayMount: Sendable {
 
     /// As `detached`, for kernels before 6.8.
     /// - Parameter place: a directory on which the mount is for a moment.
-    public func detachedByString(by place: String, source: String = "overlay") throws(SystemError) -> Descriptor {
+    public func detachedByString(by place: String, source: String = "overlay") throws(SystemError)
+        -> Descriptor
+    {
         try attachByString(to: place, source: source)
         defer { try? Self.unmount(place) }
         return try File.open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -99,7 +101,9 @@ public struct OverlayMount: Sendable {
     /// backslash for an escape: such a path goes in by the name that a
     /// descriptor gives it.
     private func set(_ context: Int32, _ key: String, path: String) throws(SystemError) {
-        if path.utf8.count < 256, !path.utf8.contains(UInt8(ascii: "\\")) { return try set(context, key, path) }
+        if path.utf8.count < 256, !path.utf8.contains(UInt8(ascii: "\\")) {
+            return try set(context, key, path)
+        }
         let directory = try File.open(path, O_PATH | O_DIRECTORY)
         try set(context, key, "/proc/self/fd/\(directory.raw)")
     }

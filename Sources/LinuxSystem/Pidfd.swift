@@ -42,7 +42,7 @@ public struct ProcessStatus: Equatable, Sendable {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try File.read("/proc/\(pid)/stat", limit: 4096)
-        } catch where error.errno == .noEntry || error.errno == .noProcess {
+        } catch  where error.errno == .noEntry || error.errno == .noProcess {
             return nil
         }
         // The command's name may hold spaces and parentheses: fields count from the last ")".

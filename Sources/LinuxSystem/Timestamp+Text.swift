@@ -11,7 +11,8 @@ extension Timestamp: CustomStringConvertible {
 
     public func text(fullFraction: Bool) -> String {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 1) { buffer in
-            let count = write(to: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), fullFraction: fullFraction)
+            let count = write(
+                to: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), fullFraction: fullFraction)
             return String(decoding: UnsafeRawBufferPointer(buffer)[..<count], as: UTF8.self)
         }
     }
@@ -84,7 +85,9 @@ extension Timestamp: CustomStringConvertible {
     /// Reads RFC 3339 with any fraction and offset.
     public init?(parsing text: String) {
         var text = text
-        guard let value = text.withUTF8({ Timestamp(parsing: UnsafeRawBufferPointer($0)) }) else { return nil }
+        guard let value = text.withUTF8({ Timestamp(parsing: UnsafeRawBufferPointer($0)) }) else {
+            return nil
+        }
         self = value
     }
 
@@ -102,7 +105,9 @@ extension Timestamp: CustomStringConvertible {
             return value
         }
         func skip(_ character: Unicode.Scalar) -> Bool {
-            guard position < bytes.count, bytes[position] | 0x20 == UInt8(ascii: character) | 0x20 else { return false }
+            guard position < bytes.count, bytes[position] | 0x20 == UInt8(ascii: character) | 0x20 else {
+                return false
+            }
             position += 1
             return true
         }
@@ -116,7 +121,9 @@ extension Timestamp: CustomStringConvertible {
             position += 1
             var scale = 100_000_000
             let start = position
-            while position < bytes.count, case let digit = Int(bytes[position]) - 0x30, (0...9).contains(digit) {
+            while position < bytes.count, case let digit = Int(bytes[position]) - 0x30,
+                (0...9).contains(digit)
+            {
                 fraction += digit * scale
                 scale /= 10
                 position += 1

@@ -88,7 +88,9 @@ public enum TreeRemoval {
         _ = try retrying("remove", String(cString: name)) { unlinkat(directory, name, AT_REMOVEDIR) }
     }
 
-    private static func openDirectory(_ name: UnsafePointer<CChar>, at directory: Int32) throws(SystemError) -> Descriptor {
+    private static func openDirectory(_ name: UnsafePointer<CChar>, at directory: Int32) throws(SystemError)
+        -> Descriptor
+    {
         Descriptor(
             owning: try retrying("open", String(cString: name)) {
                 openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)

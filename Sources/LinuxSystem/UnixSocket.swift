@@ -59,7 +59,7 @@ public enum UnixSocket {
         let flags = Int32(SOCK_CLOEXEC.rawValue) | (nonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0)
         do throws(SystemError) {
             return Descriptor(owning: try retrying("accept") { accept4(fd, nil, nil, flags) })
-        } catch where error.errno == .again || error.errno.rawValue == ECONNABORTED {
+        } catch  where error.errno == .again || error.errno.rawValue == ECONNABORTED {
             return nil
         }
     }

@@ -35,9 +35,9 @@ public struct AuthFile: Sendable {
             let bytes: [UInt8]
             do throws(SystemError) {
                 bytes = try File.read(path, limit: 4 << 20)
-            } catch where error.errno == .noEntry && !isExplicit {
+            } catch  where error.errno == .noEntry && !isExplicit {
                 continue
-            } catch where error.errno == .notDirectory && !isExplicit {
+            } catch  where error.errno == .notDirectory && !isExplicit {
                 continue
             } catch {
                 throw RegistryError(.configuration, "read the auth file \(path)", "\(error.errno)")

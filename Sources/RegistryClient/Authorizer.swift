@@ -67,7 +67,8 @@ final class Authorizer: Sendable {
         }
         if let challenge = challenges.first(where: { $0.scheme == "bearer" }) {
             let (token, seconds) = try token(
-                challenge, credentials, for: repository, registryURL: exchange.request.url, insecure: insecure,
+                challenge, credentials, for: repository, registryURL: exchange.request.url,
+                insecure: insecure,
                 send: send)
             return remember("Bearer \(token)", seconds: seconds)
         }
@@ -84,7 +85,8 @@ final class Authorizer: Sendable {
             .unauthorized, exchange.request.name, status: 401,
             challenges.isEmpty
                 ? "the registry does not say how to log in"
-                : "the registry asks for \(challenges[0].scheme.printable(limit: 30)) authentication, which is not supported")
+                : "the registry asks for \(challenges[0].scheme.printable(limit: 30)) authentication, which is not supported"
+        )
     }
 
     private func token(
@@ -114,18 +116,24 @@ final class Authorizer: Sendable {
             var text = url
             if let service { text = HTTPURL(text.adding("service", service)) ?? text }
             text = HTTPURL(text.adding("scope", scope)) ?? text
-            if case .password(let user, _) = credentials { text = HTTPURL(text.adding("account", user)) ?? text }
+            if case .password(let user, _) = credentials {
+                text = HTTPURL(text.adding("account", user)) ?? text
+            }
             request.url = text
             if let basic = credentials?.basic { request.headers.append("Authorization: \(basic)") }
         }
         let exchange = try send(request)
         let body = try exchange.body(limit: 1 << 20)
         guard exchange.status == 200 else {
-            let code: RegistryError.Code = [401, 403].contains(exchange.status) ? .unauthorized : .unavailable
-            let why = credentials == nil ? "no credentials are known for \(repository.registry)" : "the credentials are refused"
+            let code: RegistryError.Code =
+                [401, 403].contains(exchange.status) ? .unauthorized : .unavailable
+            let why =
+                credentials == nil
+                ? "no credentials are known for \(repository.registry)" : "the credentials are refused"
             throw RegistryError(
                 code, exchange.request.name, status: exchange.status,
-                ([401, 403].contains(exchange.status) ? why : "") + RegistryClient.reason(body, separator: ": "))
+                ([401, 403].contains(exchange.status) ? why : "")
+                    + RegistryClient.reason(body, separator: ": "))
         }
         do throws(JSONError) {
             var reader = try ObjectReader(try JSON(parsing: body))

@@ -36,7 +36,8 @@ public final class BlobSource: ByteSource {
                     // Without a length the end of a broken connection looks like the end of the blob.
                     if position < size {
                         throw RegistryError(
-                            .connection, exchange!.request.name, "the answer ends after \(position) of \(size) bytes")
+                            .connection, exchange!.request.name,
+                            "the answer ends after \(position) of \(size) bytes")
                     }
                     finish()
                     return 0
@@ -85,7 +86,8 @@ public final class BlobSource: ByteSource {
             } else {
                 try skip(position, of: exchange)
             }
-        } else if let announced = exchange.header("content-length").flatMap({ Int64($0) }), announced != size {
+        } else if let announced = exchange.header("content-length").flatMap({ Int64($0) }), announced != size
+        {
             throw RegistryError(
                 .malformed, exchange.request.name,
                 "the registry announces \(announced) bytes, the manifest says \(size)")
@@ -99,7 +101,8 @@ public final class BlobSource: ByteSource {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
         defer { buffer.deallocate() }
         while left > 0 {
-            let wanted = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(left, Int64(buffer.count)))])
+            let wanted = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[..<Int(min(left, Int64(buffer.count)))])
             let got = try exchange.read(into: wanted)
             guard got > 0 else {
                 throw RegistryError(.connection, exchange.request.name, "the answer ends early")

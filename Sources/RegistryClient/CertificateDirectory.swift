@@ -21,7 +21,7 @@ enum CertificateDirectory {
             let path = "\(directory)/\(registry)"
             do throws(SystemError) {
                 return try read(path)
-            } catch where error.errno == .noEntry || error.errno == .notDirectory {
+            } catch  where error.errno == .noEntry || error.errno == .notDirectory {
                 continue
             } catch {
                 throw RegistryError(.configuration, "read certificates in \(path)", "\(error)")

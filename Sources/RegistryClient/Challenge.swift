@@ -10,7 +10,9 @@ struct Challenge: Equatable {
         var challenges: [Challenge] = []
         var rest = Substring(header)
 
-        func skipSpace() { while let first = rest.first, first == " " || first == "\t" || first == "," { rest.removeFirst() } }
+        func skipSpace() {
+            while let first = rest.first, first == " " || first == "\t" || first == "," { rest.removeFirst() }
+        }
         func token() -> String {
             let text = rest.prefix { $0.isLetter || $0.isNumber || "!#$%&'*+-.^_`|~/".contains($0) }
             rest = rest.dropFirst(text.count)
@@ -34,7 +36,11 @@ struct Challenge: Equatable {
             if rest.first == "\"" {
                 rest.removeFirst()
                 while let next = rest.popFirst(), next != "\"" {
-                    if next == "\\", let escaped = rest.popFirst() { value.append(escaped) } else { value.append(next) }
+                    if next == "\\", let escaped = rest.popFirst() {
+                        value.append(escaped)
+                    } else {
+                        value.append(next)
+                    }
                 }
             } else {
                 value = token()

@@ -18,10 +18,13 @@ struct CurlLibrary: @unchecked Sendable {  // pointers into a library that is ne
     let multiRemove: @convention(c) (Handle, Handle) -> CURLMcode
     let multiPerform: @convention(c) (Handle, UnsafeMutablePointer<Int32>) -> CURLMcode
     let multiPoll:
-        @convention(c) (Handle, UnsafeMutableRawPointer?, UInt32, Int32, UnsafeMutablePointer<Int32>?) -> CURLMcode
+        @convention(c) (Handle, UnsafeMutableRawPointer?, UInt32, Int32, UnsafeMutablePointer<Int32>?) ->
+            CURLMcode
     let multiMessage: @convention(c) (Handle, UnsafeMutablePointer<Int32>) -> UnsafeMutablePointer<CURLMsg>?
     let listAppend:
-        @convention(c) (UnsafeMutablePointer<curl_slist>?, UnsafePointer<CChar>) -> UnsafeMutablePointer<curl_slist>?
+        @convention(c) (UnsafeMutablePointer<curl_slist>?, UnsafePointer<CChar>) -> UnsafeMutablePointer<
+            curl_slist
+        >?
     let listFree: @convention(c) (UnsafeMutablePointer<curl_slist>?) -> Void
 
     private static let loaded: Result<CurlLibrary, RegistryError> = {

@@ -61,7 +61,9 @@ final class HTTPExchange {
     /// Where a 3xx answer points, made absolute.
     var redirection: String? {
         var text: UnsafeMutablePointer<CChar>?
-        guard curl_get_string(curl.getinfo, easy, Int32(bitPattern: CURLINFO_REDIRECT_URL.rawValue), &text) == CURLE_OK,
+        guard
+            curl_get_string(curl.getinfo, easy, Int32(bitPattern: CURLINFO_REDIRECT_URL.rawValue), &text)
+                == CURLE_OK,
             let text
         else { return nil }
         return String(cString: text)
@@ -73,7 +75,8 @@ final class HTTPExchange {
         if pendingStart < pending.count {
             let count = min(buffer.count, pending.count - pendingStart)
             pending.withUnsafeBytes {
-                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[pendingStart..<pendingStart + count]))
+                buffer.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: $0[pendingStart..<pendingStart + count]))
             }
             pendingStart += count
             if pendingStart == pending.count {
@@ -141,7 +144,8 @@ final class HTTPExchange {
             // 1xx heads come before the real one (RFC 9110, 15.2).
             if status >= 200 { headComplete = true }
         } else if let colon = trimmed.firstIndex(of: ":"), !headComplete {
-            headers.append((trimmed[..<colon].lowercased(), String(trimmed[trimmed.index(after: colon)...]).trimmed))
+            headers.append(
+                (trimmed[..<colon].lowercased(), String(trimmed[trimmed.index(after: colon)...]).trimmed))
         }
     }
 
@@ -244,7 +248,8 @@ extension HTTPExchange {
         if var authorities = tls.authorities {
             authorities.withUnsafeMutableBytes {
                 _ = curl_set_blob(
-                    curl.setopt, easy, Int32(bitPattern: CURLOPT_CAINFO_BLOB.rawValue), $0.baseAddress, $0.count)
+                    curl.setopt, easy, Int32(bitPattern: CURLOPT_CAINFO_BLOB.rawValue), $0.baseAddress,
+                    $0.count)
             }
         }
         if let certificate = tls.certificate, let key = tls.key {

@@ -64,16 +64,19 @@ public final class RegistryClient: Sendable {
                 let exchange = try open(
                     "/v2/\(repository.name)/manifests/\(reference)", of: repository, headers: headers,
                     downgrade: false, session: session)
-                if let announced = exchange.header("content-length").flatMap({ Int($0) }), announced > Self.manifestLimit {
+                if let announced = exchange.header("content-length").flatMap({ Int($0) }),
+                    announced > Self.manifestLimit
+                {
                     throw RegistryError(
                         .tooLarge, exchange.request.name,
-                        "the manifest has \(announced) bytes; more than \(Self.manifestLimit) are not accepted")
+                        "the manifest has \(announced) bytes; more than \(Self.manifestLimit) are not accepted"
+                    )
                 }
                 let bytes = try exchange.body(limit: Self.manifestLimit)
                 giveBack(session)
                 let type = (exchange.header("content-type") ?? "").prefix { $0 != ";" }
                 return Manifest(bytes: bytes, mediaType: String(type).trimmed)
-            } catch where error.isTransient {
+            } catch  where error.isTransient {
                 try attempts.pause(after: error)
             }
         }
@@ -123,18 +126,24 @@ extension RegistryClient {
             let exchange: HTTPExchange
             do throws(RegistryError) {
                 exchange = try follow(
-                    HTTPExchange(request, session: session), headers: headers, downgrade: downgrade || insecure,
+                    HTTPExchange(request, session: session), headers: headers,
+                    downgrade: downgrade || insecure,
                     session: session)
             } catch {
-                if schemes.count > 1, error.failedHandshake || error.neverConnected || error.code == .malformed {
+                if schemes.count > 1,
+                    error.failedHandshake || error.neverConnected || error.code == .malformed
+                {
                     schemes.removeFirst()
                     continue
                 }
                 if error.code == .tls, !insecure {
                     var error = error
-                    error.message += mayUseHTTP || error.failedHandshake
+                    error.message +=
+                        mayUseHTTP || error.failedHandshake
                         ? "" : " (--tls-verify=false accepts it all the same)"
-                    if error.failedHandshake { error.message += " (if the registry speaks plain HTTP: --tls-verify=false)" }
+                    if error.failedHandshake {
+                        error.message += " (if the registry speaks plain HTTP: --tls-verify=false)"
+                    }
                     throw error
                 }
                 throw error
@@ -154,7 +163,8 @@ extension RegistryClient {
                         request.tls = settings
                         request.stop = self.options.stop
                         return try self.follow(
-                            HTTPExchange(request, session: session), headers: [], downgrade: insecure, session: session)
+                            HTTPExchange(request, session: session), headers: [], downgrade: insecure,
+                            session: session)
                     }
                     continue
                 }
@@ -179,7 +189,8 @@ extension RegistryClient {
             }
             guard url.scheme == "https" || old.url.scheme == "http" || downgrade else {
                 throw RegistryError(
-                    .tls, old.name, status: exchange.status, "redirected from https to plain http: \(url.withoutQuery)")
+                    .tls, old.name, status: exchange.status,
+                    "redirected from https to plain http: \(url.withoutQuery)")
             }
             _ = try? exchange.body(limit: 64 << 10)
             var next = HTTPRequest(url: url)
@@ -199,7 +210,8 @@ extension RegistryClient {
 
     private func url(_ scheme: String, _ host: String, _ path: String) throws(RegistryError) -> HTTPURL {
         guard let url = HTTPURL("\(scheme)://\(host)\(path)") else {
-            throw RegistryError(.configuration, "get \(scheme)://\(host)\(path)", "the registry's name is no host")
+            throw RegistryError(
+                .configuration, "get \(scheme)://\(host)\(path)", "the registry's name is no host")
         }
         return url
     }

@@ -10,7 +10,8 @@ enum RuntimeProgram {
     static var tree: CommandTree {
         CommandTree(
             program: "apus-runtime", summary: "Open Container Initiative runtime",
-            version: "apus-runtime version \(version)\nspec: \(specVersion)", style: .urfave, globals: globals,
+            version: "apus-runtime version \(version)\nspec: \(specVersion)", style: .urfave,
+            globals: globals,
             groups: [
                 CommandTree.Group(
                     "COMMANDS",
@@ -27,12 +28,16 @@ enum RuntimeProgram {
         [
             Flag("debug", .bool, "enable debug logging"),
             Flag("log", .string("value"), "set the log file to write logs to (default is '/dev/stderr')"),
-            Flag("log-format", .string("value"), default: "text", "set the log format ('text' (default), or 'json')"),
+            Flag(
+                "log-format", .string("value"), default: "text",
+                "set the log format ('text' (default), or 'json')"),
             Flag(
                 "root", .string("value"), default: defaultRoot,
                 "root directory for storage of container state (this should be located in tmpfs)"),
             Flag("systemd-cgroup", .bool, "enable systemd cgroup support"),
-            Flag("rootless", .string("value"), default: "auto", "ignore cgroup permission errors ('true', 'false', or 'auto')"),
+            Flag(
+                "rootless", .string("value"), default: "auto",
+                "ignore cgroup permission errors ('true', 'false', or 'auto')"),
             Flag(
                 "shell-exit-codes", .bool,
                 "end with 127 for a command that is not found, 126 for one that cannot be executed, and 125 for any other failure",
@@ -78,7 +83,8 @@ enum RuntimeProgram {
             log = try RuntimeLog(values)
             if values.bool("systemd-cgroup") {
                 throw RuntimeError(
-                    .unsupported, "--systemd-cgroup: the systemd cgroup manager is not supported, only cgroupfs is")
+                    .unsupported,
+                    "--systemd-cgroup: the systemd cgroup manager is not supported, only cgroupfs is")
             }
             return try command.action?(values) ?? 0
         } catch {

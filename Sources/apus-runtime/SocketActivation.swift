@@ -19,7 +19,8 @@ enum SocketActivation {
         guard count > 0 else { return }
         for fd in 3..<(3 + count) {
             guard linux_fcntl(fd, F_GETFD, 0) >= 0 else {
-                throw RuntimeError(.invalidConfig, "please check that preserved-fd \(fd - 3) (of \(count)) is present")
+                throw RuntimeError(
+                    .invalidConfig, "please check that preserved-fd \(fd - 3) (of \(count)) is present")
             }
             do throws(SystemError) {
                 try FD.setCloseOnExec(fd, false)

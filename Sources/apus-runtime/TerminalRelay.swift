@@ -15,7 +15,8 @@ struct TerminalRelay: ~Copyable {
     }
 
     mutating func run() throws -> Int32 {
-        let signals = try SignalDescriptor((1...64).filter { $0 != SIGKILL && $0 != SIGSTOP && $0 != 32 && $0 != 33 })
+        let signals = try SignalDescriptor(
+            (1...64).filter { $0 != SIGKILL && $0 != SIGSTOP && $0 != 32 && $0 != 33 })
         let ownTerminal = [Int32(0), 1, 2].first { Terminal.isTerminal($0) }
         followSize(ownTerminal)
         let before = Terminal.isTerminal(0) ? try Terminal.makeRaw(0) : nil
@@ -24,7 +25,8 @@ struct TerminalRelay: ~Copyable {
         var status: WaitStatus?
         while true {
             var entries = [
-                pollfd(fd: master.raw, events: Int16(POLLIN | (toContainer.isEmpty ? 0 : POLLOUT)), revents: 0),
+                pollfd(
+                    fd: master.raw, events: Int16(POLLIN | (toContainer.isEmpty ? 0 : POLLOUT)), revents: 0),
                 pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: inputIsOpen && toContainer.isEmpty ? 0 : -1, events: Int16(POLLIN), revents: 0),
             ]

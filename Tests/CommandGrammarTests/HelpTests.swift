@@ -67,7 +67,8 @@ import Testing
     @Test func longSummariesWrap() throws {
         var tree = Sample.tree
         tree.width = 50
-        #expect(try Sample.text("run", "--help", in: tree).split(separator: "\n").allSatisfy { $0.count <= 80 })
+        #expect(
+            try Sample.text("run", "--help", in: tree).split(separator: "\n").allSatisfy { $0.count <= 80 })
     }
 
     @Test func version() throws {

@@ -152,7 +152,9 @@ import Testing
         #expect(
             Sample.refusal("logs")?.advice
                 == "Usage:  apus logs [OPTIONS] CONTAINER\nSee 'apus logs --help'")
-        #expect(Sample.refusal("run", "--detahc")?.description == "unknown flag: --detahc (did you mean --detach?)")
+        #expect(
+            Sample.refusal("run", "--detahc")?.description
+                == "unknown flag: --detahc (did you mean --detach?)")
     }
 
     @Test func singleDashLongFlagsForTheRuntime() throws {
@@ -170,14 +172,21 @@ import Testing
             #expect(values.arguments == ["id"])
         }
         #expect(try Sample.values("run", "-dt", "id", in: tree).bool("tty"))
-        #expect(try Sample.values("exec", "-t", "id", "sh", "-c", "x", in: tree).arguments == ["id", "sh", "-c", "x"])
-        #expect(Sample.refusal("run", "-bundel", "x", "id", in: tree)?.message == "flag provided but not defined: -bundel")
+        #expect(
+            try Sample.values("exec", "-t", "id", "sh", "-c", "x", in: tree).arguments == [
+                "id", "sh", "-c", "x",
+            ])
+        #expect(
+            Sample.refusal("run", "-bundel", "x", "id", in: tree)?.message
+                == "flag provided but not defined: -bundel")
         #expect(Sample.refusal("run", "-bundel", "x", "id", in: tree)?.suggestions == ["--bundle"])
     }
 
     @Test func parsingIsFast() throws {
         let clock = ContinuousClock()
-        let words = ["--root", "/r", "run", "-itd", "--rm", "-e", "A=1", "-m", "512m", "image", "sh", "-c", "true"]
+        let words = [
+            "--root", "/r", "run", "-itd", "--rm", "-e", "A=1", "-m", "512m", "image", "sh", "-c", "true",
+        ]
         _ = try Sample.tree.parse(words)
         let spent = try clock.measure { for _ in 0..<100 { _ = try Sample.tree.parse(words) } }
         // Far above what it takes even in a debug build; a parse that builds every command is not.
@@ -186,13 +195,17 @@ import Testing
 }
 
 @Suite struct QuantityTests {
-    @Test(arguments: [
-        ("1024", 1024), ("1k", 1024), ("512m", 512 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30),
-        ("1 kB", 1024), ("7b", 7), ("-1", -1), ("0", 0), ("1T", 1 << 40),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("1024", 1024), ("1k", 1024), ("512m", 512 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30),
+            ("1 kB", 1024), ("7b", 7), ("-1", -1), ("0", 0), ("1T", 1 << 40),
+        ] as [(String, Int64)])
     func sizes(text: String, bytes: Int64) { #expect(Quantity.bytes(text) == bytes) }
 
-    @Test(arguments: ["", "m", "1x", "-5", "1.5.5m", "1mm", "99999999999999999999", "9999999999g", "1e3", " 1", "nan", "0x10"])
+    @Test(arguments: [
+        "", "m", "1x", "-5", "1.5.5m", "1mm", "99999999999999999999", "9999999999g", "1e3", " 1", "nan",
+        "0x10",
+    ])
     func noSizes(text: String) { #expect(Quantity.bytes(text) == nil) }
 
     @Test func durations() {

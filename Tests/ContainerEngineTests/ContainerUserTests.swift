@@ -5,7 +5,8 @@ import Testing
 @Suite struct ContainerUserTests {
     /// A root file system with accounts, gone after the test.
     private func withRoot(
-        passwd: String? = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/var/www:/bin/sh\nnohome:x:7:8::relative:/\n",
+        passwd: String? =
+            "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/var/www:/bin/sh\nnohome:x:7:8::relative:/\n",
         group: String? = "root:x:0:\nwww:x:33:\nadm:x:4:www,root\nvideo:x:44:www\n",
         _ body: (Int32) throws -> Void
     ) throws {
@@ -20,7 +21,8 @@ import Testing
     @Test func nameWithItsGroups() throws {
         try withRoot { root in
             let user = try ContainerUser.resolve("www", root: root)
-            #expect(user.uid == 33 && user.gid == 33 && user.home == "/var/www" && user.additionalGids == [4, 44])
+            #expect(
+                user.uid == 33 && user.gid == 33 && user.home == "/var/www" && user.additionalGids == [4, 44])
         }
     }
 

@@ -4,12 +4,19 @@ import Testing
 @Suite struct MountRequestTests {
     @Test func bindOfAnAbsolutePath() throws {
         let mount = try MountRequest(volume: "/srv/data:/data:ro,rshared")
-        #expect(mount == MountRequest(.bind, source: "/srv/data", destination: "/data", readOnly: true, options: ["rshared"]))
+        #expect(
+            mount
+                == MountRequest(
+                    .bind, source: "/srv/data", destination: "/data", readOnly: true, options: ["rshared"]))
     }
 
     @Test func namedAndAnonymousVolumes() throws {
-        #expect(try MountRequest(volume: "data:/var/lib") == MountRequest(.volume, source: "data", destination: "/var/lib"))
-        #expect(try MountRequest(volume: "/cache") == MountRequest(.volume, destination: "/cache", anonymous: true))
+        #expect(
+            try MountRequest(volume: "data:/var/lib")
+                == MountRequest(.volume, source: "data", destination: "/var/lib"))
+        #expect(
+            try MountRequest(volume: "/cache")
+                == MountRequest(.volume, destination: "/cache", anonymous: true))
         #expect(try MountRequest(volume: "/cache:ro").readOnly)
     }
 
@@ -29,7 +36,9 @@ import Testing
                 == MountRequest(.tmpfs, destination: "/run", options: ["size=1m", "mode=700"]))
     }
 
-    @Test(arguments: ["type=bind,dst=/b", "type=nfs,dst=/b", "src=/a", "type=bind,src=/a,dst=b", "type=volume,dst=/b,foo=1"])
+    @Test(arguments: [
+        "type=bind,dst=/b", "type=nfs,dst=/b", "src=/a", "type=bind,src=/a,dst=b", "type=volume,dst=/b,foo=1",
+    ])
     func refusesMounts(_ text: String) {
         #expect(throws: EngineError.self) { try MountRequest(mount: text) }
     }

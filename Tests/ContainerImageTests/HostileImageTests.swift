@@ -20,7 +20,9 @@ import Testing
             try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
         }
         #expect(error?.code == expected, "\(error?.description ?? "")", sourceLocation: sourceLocation)
-        #expect(error?.description.contains(text) == true, "\(error?.description ?? "")", sourceLocation: sourceLocation)
+        #expect(
+            error?.description.contains(text) == true, "\(error?.description ?? "")",
+            sourceLocation: sourceLocation)
         #expect(error?.description.contains("\n") == false, sourceLocation: sourceLocation)
         #expect(store.leftovers == [], sourceLocation: sourceLocation)
         #expect(try store.images() == [], sourceLocation: sourceLocation)
@@ -65,7 +67,9 @@ import Testing
 
     @Test func wrongSize() throws {
         try refuse(.corrupt, saying: "announced") { layout in
-            try layout.image("x.y/z:1", [try layout.layer(["a": "a"])]) { manifest, _ in manifest.layers[0].size -= 1 }
+            try layout.image("x.y/z:1", [try layout.layer(["a": "a"])]) { manifest, _ in
+                manifest.layers[0].size -= 1
+            }
         }
     }
 
@@ -133,9 +137,13 @@ import Testing
     }
 
     @Test(arguments: [
-        ("[]", "expected an object"), ("{", "invalid JSON"), ("", "invalid JSON"), (#"{"schemaVersion":2}"#, "no image manifest"),
+        ("[]", "expected an object"), ("{", "invalid JSON"), ("", "invalid JSON"),
+        (#"{"schemaVersion":2}"#, "no image manifest"),
         (#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
-        (#"{"schemaVersion":2,"config":{"digest":7,"size":1},"layers":[]}"#, "config.digest: expected a string"),
+        (
+            #"{"schemaVersion":2,"config":{"digest":7,"size":1},"layers":[]}"#,
+            "config.digest: expected a string"
+        ),
         (#"{"schemaVersion":2,"config":{"digest":"x","size":1},"layers":{}}"#, "layers: expected an array"),
         (#"{"schemaVersion":2,"manifests":[],"config":{},"layers":[]}"#, "a manifest and an index at once"),
         (#"{"schemaVersion":2,"manifests":[]}"#, "not there for"),
@@ -178,7 +186,9 @@ import Testing
         try scratch.write("noise", (0..<10_000).map { UInt8(truncatingIfNeeded: $0 * 31) })
         try scratch.write("file", Array("x".utf8))
         try scratch.run("tar", "-C", scratch.path, "-cf", scratch("rootfs.tar"), "file")
-        for name in ["empty", "text", "noise", "rootfs.tar"] { #expect(load(name)?.code == .malformed, "\(name)") }
+        for name in ["empty", "text", "noise", "rootfs.tar"] {
+            #expect(load(name)?.code == .malformed, "\(name)")
+        }
         #expect(load("rootfs.tar")?.message.contains("import") == true)
         #expect(store.leftovers == [])
     }
@@ -189,7 +199,8 @@ import Testing
         let layout = try scratch.sampleLayout()
         let record = try ImageTransfer(store: store).pull(.layout(path: layout.path, reference: nil))
         try ImageTransfer(store: store).save(
-            [SavedImage(record, names: [try ImageReference(parsing: "a")])], as: .dockerArchive, to: scratch("good.tar"))
+            [SavedImage(record, names: [try ImageReference(parsing: "a")])], as: .dockerArchive,
+            to: scratch("good.tar"))
         let second = try scratch.store("second")
         func refuse(_ name: String, _ saying: String) {
             let error = #expect(throws: ImageError.self) {

@@ -36,7 +36,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", ":", "a:", "a:b c", "A", "a/B", "-a", "a-", "a..b", "a___b", "a._b", "/a", "a/", "a//b", "x.y:port/a",
+        "", ":", "a:", "a:b c", "A", "a/B", "-a", "a-", "a..b", "a___b", "a._b", "/a", "a/", "a//b",
+        "x.y:port/a",
         "x.y:99999/a", "-h.x/a", "a@sha256:12", "a@md5:00", "a\n", "ä", "a:-b",
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ])
@@ -54,8 +55,10 @@ import Testing
         #expect(try ImageSource(parsing: "docker://a.b/c") == .registry("a.b/c"))
         #expect(try ImageSource(parsing: "oci:/a/b:x:y") == .layout(path: "/a/b", reference: "x:y"))
         #expect(try ImageSource(parsing: "oci:/a/b") == .layout(path: "/a/b", reference: nil))
-        #expect(try ImageSource(parsing: "oci-archive:a.tar:t") == .layoutArchive(path: "a.tar", reference: "t"))
-        #expect(try ImageSource(parsing: "docker-archive:a.tar") == .dockerArchive(path: "a.tar", reference: nil))
+        #expect(
+            try ImageSource(parsing: "oci-archive:a.tar:t") == .layoutArchive(path: "a.tar", reference: "t"))
+        #expect(
+            try ImageSource(parsing: "docker-archive:a.tar") == .dockerArchive(path: "a.tar", reference: nil))
         #expect(try ImageSource(parsing: "dir:/a:b") == .directory(path: "/a:b"))
         // An image may be called so.
         #expect(try ImageSource(parsing: "docker:dind") == .registry("docker:dind"))
@@ -75,7 +78,8 @@ import Testing
     @Test func instructions() throws {
         let config = try apply(
             #"CMD ["nginx", "-g", "daemon off;"]"#, "entrypoint=/bin/x y", #"ENV A=1 B="two words" C=it\ is"#,
-            "ENV PATH /bin:/usr/bin", "ENV A=2", "EXPOSE 80 53/udp 8000-8002", #"LABEL a.b="c d" e=f"#, "USER www:www",
+            "ENV PATH /bin:/usr/bin", "ENV A=2", "EXPOSE 80 53/udp 8000-8002", #"LABEL a.b="c d" e=f"#,
+            "USER www:www",
             #"VOLUME ["/data", "/log"]"#, "VOLUME /x /y", "WORKDIR /srv", "WORKDIR sub", "STOPSIGNAL SIGQUIT")
         #expect(config.cmd == ["nginx", "-g", "daemon off;"])
         #expect(config.entrypoint == ["/bin/sh", "-c", "/bin/x y"])
@@ -88,7 +92,10 @@ import Testing
         #expect(config.stopSignal == "SIGQUIT")
     }
 
-    @Test(arguments: ["", "RUN x", "CMD", "EXPOSE 0", "EXPOSE 70000", "EXPOSE 80/x", "EXPOSE 9-8", "ENV A", "ENV A='x", "LABEL =x"])
+    @Test(arguments: [
+        "", "RUN x", "CMD", "EXPOSE 0", "EXPOSE 70000", "EXPOSE 80/x", "EXPOSE 9-8", "ENV A", "ENV A='x",
+        "LABEL =x",
+    ])
     func refused(_ line: String) {
         #expect(throws: ImageError.self) { try ConfigChange(parsing: line) }
     }

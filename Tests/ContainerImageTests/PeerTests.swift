@@ -17,12 +17,16 @@ import Testing
                 + "--runroot \(scratch("podman.run")) --storage-driver vfs \(arguments) 2>&1")
     }
 
-    @Test(arguments: [SaveFormat.dockerArchive, .ociArchive]) func podmanReadsOurs(_ format: SaveFormat) throws {
+    @Test(arguments: [SaveFormat.dockerArchive, .ociArchive]) func podmanReadsOurs(_ format: SaveFormat)
+        throws
+    {
         let scratch = try Scratch()
         let store = try scratch.store()
-        let record = try ImageTransfer(store: store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
+        let record = try ImageTransfer(store: store).pull(
+            .layout(path: try scratch.sampleLayout().path, reference: nil))
         try ImageTransfer(store: store).save(
-            [SavedImage(record, names: [try ImageReference(parsing: "quay.io/ours/x:1")])], as: format, to: scratch("ours.tar"))
+            [SavedImage(record, names: [try ImageReference(parsing: "quay.io/ours/x:1")])], as: format,
+            to: scratch("ours.tar"))
         _ = try podman(scratch, "load -i \(scratch("ours.tar"))")
         #expect(try podman(scratch, "images --no-trunc").contains(record.id.hex))
         let output = try podman(scratch, "image inspect --format '{{.RepoTags}}' \(record.id.hex)")
@@ -31,7 +35,8 @@ import Testing
         // And what podman makes of it comes back.
         for theirs in ["docker-archive", "oci-archive"] {
             _ = try podman(scratch, "save --format \(theirs) -o \(scratch(theirs)) quay.io/ours/x:1")
-            let back = try ImageTransfer(store: try scratch.store("store-\(theirs)")).load(File.open(scratch(theirs)), name: theirs)
+            let back = try ImageTransfer(store: try scratch.store("store-\(theirs)")).load(
+                File.open(scratch(theirs)), name: theirs)
             #expect(back.first?.diffIDs == record.diffIDs)
             #expect(back.first?.names == ["quay.io/ours/x:1"])
         }
@@ -45,17 +50,21 @@ import Testing
         try scratch.write("files/deep/file", Array("x".utf8))
         try scratch.run("umoci", "insert", "--image", scratch("u") + ":base", scratch("files"), "/srv")
         try scratch.run("umoci", "config", "--image", scratch("u") + ":base", "--config.cmd", "/srv/run")
-        let record = try ImageTransfer(store: try scratch.store()).pull(ImageSource(parsing: "oci:\(scratch("u")):base"))
+        let record = try ImageTransfer(store: try scratch.store()).pull(
+            ImageSource(parsing: "oci:\(scratch("u")):base"))
         #expect(record.names == ["localhost/base:latest"])
         #expect(record.diffIDs.count == 1)
     }
 
-    @Test(arguments: ["docker-archive", "oci-archive", "dir"]) func skopeoTransports(_ transport: String) throws {
+    @Test(arguments: ["docker-archive", "oci-archive", "dir"]) func skopeoTransports(_ transport: String)
+        throws
+    {
         let scratch = try Scratch()
         let layout = try scratch.sampleLayout()
         let suffix = transport == "dir" ? "" : ":docker.io/library/sample:1"
         try scratch.run("skopeo", "copy", "oci:\(layout.path)", "\(transport):\(scratch("there"))\(suffix)")
-        let record = try ImageTransfer(store: try scratch.store()).pull(ImageSource(parsing: "\(transport):\(scratch("there"))"))
+        let record = try ImageTransfer(store: try scratch.store()).pull(
+            ImageSource(parsing: "\(transport):\(scratch("there"))"))
         #expect(record.diffIDs.count == 2)
         #expect(record.names == (transport == "dir" ? [] : ["docker.io/library/sample:1"]))
     }

@@ -1,7 +1,8 @@
-@testable import ContainerImage
 import LayerArchive
 import RegistryClient
 import Testing
+
+@testable import ContainerImage
 
 @Suite struct TOMLTests {
     @Test func everything() throws {
@@ -97,20 +98,24 @@ import Testing
     @Test func noRegistryNoGuess() throws {
         let error = #expect(throws: ImageError.self) { try candidates(try config(""), "debian") }
         #expect(error?.code == .ambiguousName)
-        let strict = try config("unqualified-search-registries = [\"a\", \"b\"]\nshort-name-mode = \"enforcing\"")
+        let strict = try config(
+            "unqualified-search-registries = [\"a\", \"b\"]\nshort-name-mode = \"enforcing\"")
         #expect(throws: ImageError.self) { try candidates(strict, "debian") }
     }
 
     @Test func laterFilesWin() throws {
-        var config = try config("[aliases]\na = \"x.y/a\"\nb = \"x.y/b\"\n[[registry]]\nlocation = \"r\"\nblocked = true")
-        try config.merge(text: "[aliases]\na = \"x.y/c\"\nb = \"\"\n[[registry]]\nlocation = \"r\"", path: "b.conf")
+        var config = try config(
+            "[aliases]\na = \"x.y/a\"\nb = \"x.y/b\"\n[[registry]]\nlocation = \"r\"\nblocked = true")
+        try config.merge(
+            text: "[aliases]\na = \"x.y/c\"\nb = \"\"\n[[registry]]\nlocation = \"r\"", path: "b.conf")
         #expect(config.aliases == ["a": "x.y/c"])
         #expect(config.registries.map(\.blocked) == [false])
     }
 
     private func endpoints(_ config: RegistriesConfig, _ name: String) throws -> [String] {
         try config.endpoints(for: ImageReference(parsing: name).tagged).map {
-            "\($0.repository)" + ($0.repository.registry.insecure ? " insecure" : "") + ($0.isMirror ? " mirror" : "")
+            "\($0.repository)" + ($0.repository.registry.insecure ? " insecure" : "")
+                + ($0.isMirror ? " mirror" : "")
         }
     }
 
@@ -140,7 +145,8 @@ import Testing
             ])
         #expect(
             try endpoints(config, "example.com/foo@\(NameTests.digest)") == [
-                "mirror.example/m mirror", "digests.example/ insecure mirror", "internal.example:5000/bar insecure",
+                "mirror.example/m mirror", "digests.example/ insecure mirror",
+                "internal.example:5000/bar insecure",
             ])
         #expect(try endpoints(config, "example.com/food") == ["example.com/food"])
         #expect(try endpoints(config, "a.b.corp.example:5000/x") == ["a.b.corp.example:5000/x insecure"])
@@ -150,7 +156,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "unqualified-search-registries = \"x\"", "short-name-mode = \"maybe\"", "aliases = 1", "[[registry]]\nblocked = true",
+        "unqualified-search-registries = \"x\"", "short-name-mode = \"maybe\"", "aliases = 1",
+        "[[registry]]\nblocked = true",
         "[[registry]]\nlocation = \"x\"\ninsecure = \"yes\"", "[registry]",
     ])
     func wrongTypes(_ text: String) {

@@ -7,7 +7,9 @@ import Testing
 
 /// Against Debian's docker-registry, filled by skopeo.
 @Suite(.serialized) struct RegistryTransferTests {
-    private func options(_ scratch: Scratch, _ change: (inout TransferOptions) -> Void = { _ in }) throws -> TransferOptions {
+    private func options(_ scratch: Scratch, _ change: (inout TransferOptions) -> Void = { _ in }) throws
+        -> TransferOptions
+    {
         var options = TransferOptions()
         options.registriesConfig = scratch("registries.conf")
         try scratch.write("registries.conf", [])
@@ -21,7 +23,8 @@ import Testing
         let layout = try scratch.sampleLayout()
         let name = "\(registry.host)/team/sample"
         try scratch.run(
-            "skopeo", "copy", "--dest-tls-verify=false", "oci:\(layout.path):docker.io/library/sample:1", "docker://\(name):1")
+            "skopeo", "copy", "--dest-tls-verify=false", "oci:\(layout.path):docker.io/library/sample:1",
+            "docker://\(name):1")
         let store = try scratch.store()
         var options = try options(scratch)
         let record = try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "\(name):1"))
@@ -36,20 +39,28 @@ import Testing
         #expect(byDigest.repoDigests == ["\(name)@\(record.manifestDigest)"])
 
         try scratch.write(
-            "short.conf", Array("unqualified-search-registries = [\"localhost:1\", \"\(registry.host)\"]".utf8))
+            "short.conf",
+            Array("unqualified-search-registries = [\"localhost:1\", \"\(registry.host)\"]".utf8))
         options.registriesConfig = scratch("short.conf")
-        #expect(try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "team/sample:1")).id == record.id)
+        #expect(
+            try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "team/sample:1")).id
+                == record.id)
 
         try scratch.write(
             "mirror.conf",
-            Array("[[registry]]\nlocation = \"never.example\"\n[[registry.mirror]]\nlocation = \"\(registry.host)\"".utf8))
+            Array(
+                "[[registry]]\nlocation = \"never.example\"\n[[registry.mirror]]\nlocation = \"\(registry.host)\""
+                    .utf8))
         options.registriesConfig = scratch("mirror.conf")
-        let mirrored = try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "never.example/team/sample:1"))
+        let mirrored = try ImageTransfer(store: store, options: options).pull(
+            ImageSource(parsing: "never.example/team/sample:1"))
         #expect(mirrored.id == record.id)
         #expect(mirrored.names.contains("never.example/team/sample:1"))
     }
 
-    @Test(arguments: [["--format", "v2s2"], ["--format", "oci", "--dest-compress-format", "zstd"], ["--format", "oci"]])
+    @Test(arguments: [
+        ["--format", "v2s2"], ["--format", "oci", "--dest-compress-format", "zstd"], ["--format", "oci"],
+    ])
     func formats(_ flags: [String]) throws {
         let scratch = try Scratch()
         let registry = try RegistryFixture(scratch)
@@ -57,25 +68,36 @@ import Testing
         let name = "\(registry.host)/sample:1"
         try scratch.run(
             "sh", "-c",
-            "skopeo copy --dest-tls-verify=false \(flags.joined(separator: " ")) oci:\(layout.path) docker://\(name)")
+            "skopeo copy --dest-tls-verify=false \(flags.joined(separator: " ")) oci:\(layout.path) docker://\(name)"
+        )
         let store = try scratch.store()
-        let record = try ImageTransfer(store: store, options: try options(scratch)).pull(ImageSource(parsing: name))
+        let record = try ImageTransfer(store: store, options: try options(scratch)).pull(
+            ImageSource(parsing: name))
         let layer = try store.manifest(of: record).layers[0].mediaType
-        #expect(layer == (flags[1] == "v2s2" ? MediaType.dockerLayerGzip : flags.count > 2 ? MediaType.ociLayerZstd : MediaType.ociLayerGzip))
+        #expect(
+            layer
+                == (flags[1] == "v2s2"
+                    ? MediaType.dockerLayerGzip
+                    : flags.count > 2 ? MediaType.ociLayerZstd : MediaType.ociLayerGzip))
 
         // And out again: an OCI layout that skopeo reads, whatever came.
         try ImageTransfer(store: store).save(
-            [SavedImage(record, names: [try ImageReference(parsing: "a:1")])], as: .ociDirectory, to: scratch("out"))
-        try scratch.run("skopeo", "copy", "oci:\(scratch("out")):docker.io/library/a:1", "dir:\(scratch("dir"))")
-        let again = try ImageTransfer(store: try scratch.store("second")).pull(.directory(path: scratch("dir")))
+            [SavedImage(record, names: [try ImageReference(parsing: "a:1")])], as: .ociDirectory,
+            to: scratch("out"))
+        try scratch.run(
+            "skopeo", "copy", "oci:\(scratch("out")):docker.io/library/a:1", "dir:\(scratch("dir"))")
+        let again = try ImageTransfer(store: try scratch.store("second")).pull(
+            .directory(path: scratch("dir")))
         #expect(again.diffIDs == record.diffIDs)
     }
 
     @Test func passwordsAndCertificates() throws {
         let scratch = try Scratch()
         try scratch.run(
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=DNS:localhost", "-keyout", scratch("key.pem"), "-out", scratch("cert.pem"))
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost", "-keyout", scratch("key.pem"), "-out",
+            scratch("cert.pem"))
         let users = try scratch.run("htpasswd", "-Bbn", "ada", "lovelace")
         try scratch.write("htpasswd", Array(users.utf8))
         let registry = try RegistryFixture(
@@ -83,11 +105,13 @@ import Testing
         let layout = try scratch.sampleLayout()
         let name = "\(registry.host)/sample:1"
         try scratch.run(
-            "skopeo", "copy", "--dest-tls-verify=false", "--dest-creds", "ada:lovelace", "oci:\(layout.path)", "docker://\(name)")
+            "skopeo", "copy", "--dest-tls-verify=false", "--dest-creds", "ada:lovelace", "oci:\(layout.path)",
+            "docker://\(name)")
         try File.makeDirectories(scratch("certs"))
         try scratch.run("cp", scratch("cert.pem"), scratch("certs/ca.crt"))
         try scratch.write("empty.json", Array("{}".utf8))
-        try scratch.write("auth.json", Array(#"{"auths":{"\#(registry.host)":{"auth":"YWRhOmxvdmVsYWNl"}}}"#.utf8))
+        try scratch.write(
+            "auth.json", Array(#"{"auths":{"\#(registry.host)":{"auth":"YWRhOmxvdmVsYWNl"}}}"#.utf8))
 
         let store = try scratch.store()
         func pull(_ change: (inout TransferOptions) -> Void) throws -> ImageRecord {
@@ -104,13 +128,28 @@ import Testing
         #expect(untrusted?.message.contains("certificate") == true, "\(untrusted?.message ?? "")")
         let anonymous = #expect(throws: ImageError.self) { try pull { $0.verifyTLS = false } }
         #expect(anonymous?.code == .unauthorized)
-        let wrong = #expect(throws: ImageError.self) { try pull { $0.verifyTLS = false; $0.credentials = "ada:wrong" } }
+        let wrong = #expect(throws: ImageError.self) {
+            try pull {
+                $0.verifyTLS = false
+                $0.credentials = "ada:wrong"
+            }
+        }
         #expect(wrong?.code == .unauthorized)
         #expect(store.leftovers == [])
 
-        _ = try pull { $0.certificateDirectory = scratch("certs"); $0.credentials = "ada:lovelace" }
-        _ = try pull { $0.verifyTLS = false; $0.authFile = scratch("auth.json") }
-        _ = try pull { $0.verifyTLS = true; $0.certificateDirectory = scratch("certs"); $0.authFile = scratch("auth.json") }
+        _ = try pull {
+            $0.certificateDirectory = scratch("certs")
+            $0.credentials = "ada:lovelace"
+        }
+        _ = try pull {
+            $0.verifyTLS = false
+            $0.authFile = scratch("auth.json")
+        }
+        _ = try pull {
+            $0.verifyTLS = true
+            $0.certificateDirectory = scratch("certs")
+            $0.authFile = scratch("auth.json")
+        }
     }
 
     @Test func whatIsNotThere() throws {

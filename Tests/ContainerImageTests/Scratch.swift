@@ -13,7 +13,10 @@ final class Scratch: Sendable {
     private static let count = Mutex(0)
 
     init() throws {
-        let number = Self.count.withLock { $0 += 1; return $0 }
+        let number = Self.count.withLock {
+            $0 += 1
+            return $0
+        }
         path = "/tmp/apus-image-\(getpid())-\(number)"
         try File.makeDirectories(path)
     }
@@ -45,7 +48,8 @@ final class Scratch: Sendable {
     /// An image with two layers, made by `import` and by hand, as a layout.
     func sampleLayout(_ name: String = "layout", compression: Compression = .gzip) throws -> TestLayout {
         let layout = try TestLayout(self(name))
-        let first = try layout.layer(["etc/hello": "hello\n", "bin/tool": String(repeating: "x", count: 300_000)], compression)
+        let first = try layout.layer(
+            ["etc/hello": "hello\n", "bin/tool": String(repeating: "x", count: 300_000)], compression)
         let second = try layout.layer(["etc/.wh.hello": "", "etc/world": "world\n"], compression)
         try layout.image("docker.io/library/sample:1", [first, second])
         return layout
@@ -65,7 +69,8 @@ final class TestLayout {
     init(_ path: String) throws {
         self.path = path
         try File.makeDirectories("\(path)/blobs/sha256")
-        try File.replace("\(path)/oci-layout", with: Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8), durable: false)
+        try File.replace(
+            "\(path)/oci-layout", with: Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8), durable: false)
         try writeIndex()
     }
 
@@ -108,7 +113,8 @@ final class TestLayout {
         var config = ImageConfig(platform: platform.normalized, diffIDs: layers.map { "\($0.diffID)" })
         config.created = "2024-01-02T03:04:05Z"
         var manifest = ImageManifest(
-            config: ContentDescriptor(mediaType: MediaType.ociConfig, digest: "", size: 0), layers: layers.map(\.descriptor))
+            config: ContentDescriptor(mediaType: MediaType.ociConfig, digest: "", size: 0),
+            layers: layers.map(\.descriptor))
         change(&manifest, &config)
         let written = try blob(config.json.bytes(), MediaType.ociConfig)
         manifest.config.digest = written.digest
@@ -133,7 +139,8 @@ final class TestLayout {
     }
 
     private func writeIndex() throws {
-        try File.replace("\(path)/index.json", with: ImageIndex(manifests: manifests).json.bytes(), durable: false)
+        try File.replace(
+            "\(path)/index.json", with: ImageIndex(manifests: manifests).json.bytes(), durable: false)
     }
 
     func file(_ descriptor: ContentDescriptor) -> String {
@@ -159,7 +166,9 @@ extension Store {
     var leftovers: [String] {
         var found: [String] = []
         for directory in ["blobs/sha256", "ingest", "trash", "overlay/layers"] {
-            for name in (try? File.names(in: "\(root)/\(directory)")) ?? [] { found.append("\(directory)/\(name)") }
+            for name in (try? File.names(in: "\(root)/\(directory)")) ?? [] {
+                found.append("\(directory)/\(name)")
+            }
         }
         return found
     }

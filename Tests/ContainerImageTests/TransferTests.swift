@@ -11,7 +11,8 @@ import Testing
         let layout = try scratch.sampleLayout(compression: compression)
         let store = try scratch.store()
         let progress = Recorder()
-        let record = try ImageTransfer(store: store, progress: progress).pull(.layout(path: layout.path, reference: nil))
+        let record = try ImageTransfer(store: store, progress: progress).pull(
+            .layout(path: layout.path, reference: nil))
         #expect(record.names == ["docker.io/library/sample:1"])
         #expect(record.diffIDs.count == 2)
         #expect("\(record.manifestDigest)" == layout.manifests[0].digest)
@@ -43,14 +44,16 @@ import Testing
         var members = try names.map { try layout.image(nil, [layer], platform: Platform(parsing: $0)!) }
         members[1].platform?.variant = "v8"
         // An attestation, as BuildKit adds.
-        members.insert(try layout.image(nil, [layer], platform: Platform(os: "unknown", architecture: "unknown")), at: 0)
+        members.insert(
+            try layout.image(nil, [layer], platform: Platform(os: "unknown", architecture: "unknown")), at: 0)
         let inner = try layout.index(nil, members)
         _ = try layout.index("x.y/multi:1", [inner])
         let store = try scratch.store()
         func pull(_ platform: String?) throws -> ImageRecord {
             var options = TransferOptions()
             options.platform = platform.flatMap { Platform(parsing: $0) }
-            return try ImageTransfer(store: store, options: options).pull(.layout(path: layout.path, reference: "x.y/multi:1"))
+            return try ImageTransfer(store: store, options: options).pull(
+                .layout(path: layout.path, reference: "x.y/multi:1"))
         }
         #expect("\(try pull("linux/arm64").manifestDigest)" == members[2].digest)
         #expect("\(try pull("linux/arm/v7").manifestDigest)" == members[4].digest)
@@ -81,8 +84,11 @@ import Testing
         let other = try TestLayout(scratch("other"))
         try other.image("v1", [])
         #expect(try transfer.pull(.layout(path: other.path, reference: nil)).names == [])
-        #expect(try transfer.pull(.layout(path: other.path, reference: "v1")).names == ["localhost/v1:latest"])
-        let error = #expect(throws: ImageError.self) { try transfer.pull(.layout(path: other.path, reference: "v2")) }
+        #expect(
+            try transfer.pull(.layout(path: other.path, reference: "v1")).names == ["localhost/v1:latest"])
+        let error = #expect(throws: ImageError.self) {
+            try transfer.pull(.layout(path: other.path, reference: "v2"))
+        }
         #expect(error?.description == "read oci:\(other.path):v2: the layout has no image \"v2\"; it has v1")
     }
 
@@ -115,7 +121,8 @@ import Testing
         try scratch.run("tar", "-C", scratch("root"), "-czf", scratch("root.tgz"), ".")
         let record = try ImageTransfer(store: store).importRootfs(
             File.open(scratch("root.tgz")), source: "root.tgz", name: "mine:1",
-            changes: [ConfigChange(parsing: "CMD [\"/bin/sh\"]"), ConfigChange(parsing: "ENV A=b")], message: "hello")
+            changes: [ConfigChange(parsing: "CMD [\"/bin/sh\"]"), ConfigChange(parsing: "ENV A=b")],
+            message: "hello")
         #expect(record.names == ["localhost/mine:1"])
         let config = try store.config(of: record)
         #expect(config.config.cmd == ["/bin/sh"])
@@ -130,7 +137,8 @@ import Testing
         let store = try scratch.store()
         try scratch.write("garbage", Array(repeating: 7, count: 4096))
         let error = #expect(throws: ImageError.self) {
-            try ImageTransfer(store: store).importRootfs(File.open(scratch("garbage")), source: "garbage", name: "x")
+            try ImageTransfer(store: store).importRootfs(
+                File.open(scratch("garbage")), source: "garbage", name: "x")
         }
         #expect(error?.code == .malformed)
         #expect(store.leftovers == [])
@@ -169,7 +177,8 @@ import Testing
         let records = try ImageTransfer(store: store).loadLayout(directory: layout.path)
         #expect(records.count == 2)
         let images = try records.map {
-            SavedImage($0, names: try $0.names.map { name throws(ImageError) in try ImageReference(parsing: name) })
+            SavedImage(
+                $0, names: try $0.names.map { name throws(ImageError) in try ImageReference(parsing: name) })
         }
         for format in [SaveFormat.dockerArchive, .ociArchive] {
             let path = scratch(format.rawValue)
@@ -179,10 +188,14 @@ import Testing
             #expect(loaded.map(\.id) == records.map(\.id))
             let source: ImageSource =
                 format == .dockerArchive
-                ? .dockerArchive(path: path, reference: "x.y/second:2") : .layoutArchive(path: path, reference: "x.y/second:2")
-            #expect(try ImageTransfer(store: try scratch.store("third-\(format.rawValue)")).pull(source).id == records[1].id)
+                ? .dockerArchive(path: path, reference: "x.y/second:2")
+                : .layoutArchive(path: path, reference: "x.y/second:2")
+            #expect(
+                try ImageTransfer(store: try scratch.store("third-\(format.rawValue)")).pull(source).id
+                    == records[1].id)
             let unnamed: ImageSource =
-                format == .dockerArchive ? .dockerArchive(path: path, reference: nil) : .layoutArchive(path: path, reference: nil)
+                format == .dockerArchive
+                ? .dockerArchive(path: path, reference: nil) : .layoutArchive(path: path, reference: nil)
             let error = #expect(throws: ImageError.self) { try ImageTransfer(store: second).pull(unnamed) }
             #expect(error?.message.contains("x.y/second:2") == true)
         }
@@ -191,9 +204,11 @@ import Testing
     @Test(arguments: ["gzip", "zstd"]) func compressedStreams(_ program: String) throws {
         let scratch = try Scratch()
         let store = try scratch.store()
-        let record = try ImageTransfer(store: store).pull(.layout(path: try scratch.sampleLayout().path, reference: nil))
+        let record = try ImageTransfer(store: store).pull(
+            .layout(path: try scratch.sampleLayout().path, reference: nil))
         try ImageTransfer(store: store).save(
-            [SavedImage(record, names: [try ImageReference(parsing: "a/b:c")])], as: .dockerArchive, to: scratch("a.tar"))
+            [SavedImage(record, names: [try ImageReference(parsing: "a/b:c")])], as: .dockerArchive,
+            to: scratch("a.tar"))
         try scratch.run("sh", "-c", "\(program) -c < \(scratch("a.tar")) > \(scratch("a.packed"))")
         let second = try scratch.store("second")
         let pipe = try FD.pipe()

@@ -72,7 +72,8 @@ import Testing
         try box.launch()
         let size = 64 << 20
         let input = box.directory + "/input"
-        _ = try Spawn.wait(Spawn.start("dd", ["dd", "if=/dev/urandom", "of=\(input)", "bs=1M", "count=\(size >> 20)"]))
+        _ = try Spawn.wait(
+            Spawn.start("dd", ["dd", "if=/dev/urandom", "of=\(input)", "bs=1M", "count=\(size >> 20)"]))
         #expect(try File.status(input).st_size == size)
         let output = box.directory + "/output"
         let from = try File.open(input)
@@ -117,7 +118,9 @@ import Testing
     }
 
     @Test func signalsGoThrough() throws {
-        let box = try Sandbox(["/bin/sh", "-c", "trap 'echo got; exit 6' USR1; echo ready; while :; do sleep 0.05; done"])
+        let box = try Sandbox([
+            "/bin/sh", "-c", "trap 'echo got; exit 6' USR1; echo ready; while :; do sleep 0.05; done",
+        ])
         try box.launch()
         let client = try AttachThread(box)
         try box.monitor?.start()
@@ -229,8 +232,12 @@ final class AttachThread: @unchecked Sendable {
         _ = finish()
     }
 
-    func output() throws -> String { String(decoding: try File.read(directory + "/output", limit: 1 << 30), as: UTF8.self) }
-    func error() throws -> String { String(decoding: try File.read(directory + "/error", limit: 1 << 30), as: UTF8.self) }
+    func output() throws -> String {
+        String(decoding: try File.read(directory + "/output", limit: 1 << 30), as: UTF8.self)
+    }
+    func error() throws -> String {
+        String(decoding: try File.read(directory + "/error", limit: 1 << 30), as: UTF8.self)
+    }
 }
 
 extension AttachClient {

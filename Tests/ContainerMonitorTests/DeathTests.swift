@@ -31,7 +31,8 @@ import Testing
         let process = try #require(status.process)
         // The worker is the monitor's other child.
         let children = try File.readText("/proc/\(monitor.pid)/task/\(monitor.pid)/children")
-        let worker = try #require(children.split(separator: " ").compactMap { Int32($0) }.first { $0 != process.pid })
+        let worker = try #require(
+            children.split(separator: " ").compactMap { Int32($0) }.first { $0 != process.pid })
         kill(worker, SIGKILL)
         let error = #expect(throws: MonitorError.self) { try box.monitor?.start() }
         #expect(error?.exitCode == 125)
@@ -66,14 +67,19 @@ import Testing
         #expect(status.exit.exitCode == 255)
         #expect(status.exit.reason == "the host went down while it ran")
         // The run's own file system is empty after a boot.
-        let lost = try ContainerStatus.read(statusPath: "/nowhere/status.json", exitPath: box.request.exitPath)
+        let lost = try ContainerStatus.read(
+            statusPath: "/nowhere/status.json", exitPath: box.request.exitPath)
         #expect(lost?.phase == .exited && lost?.exit.exitCode == 255)
         #expect(lost?.exit.startedAt != nil)
-        #expect(try ContainerStatus.read(statusPath: "/nowhere/status.json", exitPath: "/nowhere/exit.json") == nil)
+        #expect(
+            try ContainerStatus.read(statusPath: "/nowhere/status.json", exitPath: "/nowhere/exit.json")
+                == nil)
         kill(try #require(try box.status()?.process).pid, SIGKILL)
     }
 
-    @Test(arguments: Sandbox.runtimes) func anEngineThatDiesBeforeTheStartLeavesNothing(_ runtime: String?) throws {
+    @Test(arguments: Sandbox.runtimes) func anEngineThatDiesBeforeTheStartLeavesNothing(_ runtime: String?)
+        throws
+    {
         let box = try Sandbox(["/bin/sleep", "100"], runtime: runtime)
         let mark = box.directory + "/cleaned"
         box.request.exitCommand = ["/bin/sh", "-c", "echo done > \(mark)"]
@@ -105,7 +111,10 @@ import Testing
         let box = try Sandbox(["/bin/true"])
         let mark = box.directory + "/cleaned"
         // What it finds is complete: the exit record, and nothing of the runtime's.
-        box.request.exitCommand = ["/bin/sh", "-c", "cat \(box.request.exitPath) > \(mark); ls \(box.request.runtimeRoot) >> \(mark)"]
+        box.request.exitCommand = [
+            "/bin/sh", "-c",
+            "cat \(box.request.exitPath) > \(mark); ls \(box.request.runtimeRoot) >> \(mark)",
+        ]
         try box.start()
         try box.waitForExit()
         #expect(try File.readText(mark) == File.readText(box.request.exitPath))
@@ -159,7 +168,9 @@ import Testing
         let pss = try #require(rollup.split(separator: "\n").first { $0.hasPrefix("Pss:") })
         #expect(Int(pss.split(separator: " ")[1])! < 1024, "\(pss)")
         func switches() throws -> Substring? {
-            try File.readText("/proc/\(pid)/status").split(separator: "\n").first { $0.hasPrefix("voluntary") }
+            try File.readText("/proc/\(pid)/status").split(separator: "\n").first {
+                $0.hasPrefix("voluntary")
+            }
         }
         let before = try switches()
         usleep(2_500_000)
@@ -168,7 +179,10 @@ import Testing
 
     @Test func aFullDiskStopsNoContainer() throws {
         let disk = try LogDirectory(size: 64 << 10)
-        let box = try Sandbox(["/bin/sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line $i aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; i=$((i+1)); done; exit 9"])
+        let box = try Sandbox([
+            "/bin/sh", "-c",
+            "i=0; while [ $i -lt 3000 ]; do echo line $i aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; i=$((i+1)); done; exit 9",
+        ])
         box.request.log = disk.configuration(.jsonFile)
         try box.start()
         #expect(try box.waitForExit()?.exit.exitCode == 9)

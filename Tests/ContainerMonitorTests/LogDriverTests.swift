@@ -70,7 +70,10 @@ extension LogReader {
     }
 
     @Test func escapesAsDockerDoes() throws {
-        #expect(try written("a\tb\rc\"d\\e<f>g&h\u{1}i\u{7f}j\n") == [#"a\tb\rc\"d\\e\u003cf\u003eg\u0026h\u0001i"# + "\u{7f}j\\n"])
+        #expect(
+            try written("a\tb\rc\"d\\e<f>g&h\u{1}i\u{7f}j\n") == [
+                #"a\tb\rc\"d\\e\u003cf\u003eg\u0026h\u0001i"# + "\u{7f}j\\n"
+            ])
         #expect(try written("grün €🎈 \u{2028}\u{2029}\n") == [#"grün €🎈 \u2028\u2029\n"#])
     }
 
@@ -142,12 +145,16 @@ extension LogReader {
         log.write(.stdout, "one\n\ntwo")
         log.write(.stderr, "err\n")
         log.write(.stdout, "2\n")
-        let fields = try directory.lines().map { $0.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false) }
-        #expect(fields.map { $0[1...].joined(separator: " ") } == [
-            "stdout F one", "stdout F ", "stdout P two", "stderr F err", "stdout F 2",
-        ])
+        let fields = try directory.lines().map {
+            $0.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+        }
+        #expect(
+            fields.map { $0[1...].joined(separator: " ") } == [
+                "stdout F one", "stdout F ", "stdout P two", "stderr F err", "stdout F 2",
+            ])
         #expect(fields.allSatisfy { Timestamp(parsing: String($0[0])) != nil && $0[0].utf8.count == 30 })
-        #expect(try LogReader(configuration, .init()).texts() == ["o:one$", "o:$", "o:two", "e:err$", "o:2$"])
+        #expect(
+            try LogReader(configuration, .init()).texts() == ["o:one$", "o:$", "o:two", "e:err$", "o:2$"])
     }
 
     @Test func longLinesAreSplitAt16KiB() throws {
@@ -205,6 +212,8 @@ extension LogReader {
         let texts = try LogReader(configuration, .init()).texts()
         #expect(texts.suffix(2) == ["o:after$", "o:more$"])
         #expect(
-            texts.filter { $0.hasPrefix("e:") } == ["e:[\(11 - full.count) log records lost: the log could not be written]$"])
+            texts.filter { $0.hasPrefix("e:") } == [
+                "e:[\(11 - full.count) log records lost: the log could not be written]$"
+            ])
     }
 }

@@ -28,7 +28,8 @@ import Testing
         log.end(.stdout)
         var options = LogReader.Options()
         options.tail = 2
-        #expect(try LogReader(configuration, options).texts() == ["o:\(long)", "o:\(long)", "o:b$", "o:last"])
+        #expect(
+            try LogReader(configuration, options).texts() == ["o:\(long)", "o:\(long)", "o:b$", "o:last"])
     }
 
     @Test func readsDockersFilesWithLabels() throws {
@@ -47,7 +48,9 @@ import Testing
     @Test func sinceAndUntilAndStreams() throws {
         let directory = try LogDirectory()
         let configuration = directory.configuration(.kubernetesFile)
-        let text = (0..<10).map { "2024-01-01T00:00:0\($0).000000000Z \($0 % 2 == 0 ? "stdout" : "stderr") F \($0)\n" }
+        let text = (0..<10).map {
+            "2024-01-01T00:00:0\($0).000000000Z \($0 % 2 == 0 ? "stdout" : "stderr") F \($0)\n"
+        }
         try File.replace(configuration.path, with: Array(text.joined().utf8))
         var options = LogReader.Options()
         options.since = Timestamp(parsing: "2024-01-01T00:00:03Z")
@@ -73,7 +76,8 @@ import Testing
         let pipes = try LocalPipes()
         try LogReader(configuration, options).print(to: pipes.local.output, pipes.local.error)
         let results = try pipes.results()
-        #expect(results.output == "2024-02-29T12:00:00.500000000Z out\n2024-02-29T12:00:02.000000000Z partial\n")
+        #expect(
+            results.output == "2024-02-29T12:00:00.500000000Z out\n2024-02-29T12:00:02.000000000Z partial\n")
         #expect(results.error == "2024-02-29T12:00:01.000000000Z err\n")
     }
 

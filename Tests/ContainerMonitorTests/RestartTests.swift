@@ -28,7 +28,8 @@ import Testing
         try box.start()
         let first = try #require(try box.status()?.process)
         kill(first.pid, SIGKILL)
-        let again = try #require(try box.wait { $0.phase == .running && $0.process != nil && $0.process != first })
+        let again = try #require(
+            try box.wait { $0.phase == .running && $0.process != nil && $0.process != first })
         #expect(again.exit.restartCount == 1)
         #expect(again.monitor != nil)
 

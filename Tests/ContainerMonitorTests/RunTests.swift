@@ -17,14 +17,16 @@ import Testing
     }
 
     @Test func whatTheKernelKilledForMemoryIsRecorded() throws {
-        let box = try Sandbox(["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], memory: 20 << 20)
+        let box = try Sandbox(
+            ["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], memory: 20 << 20)
         try box.start()
         let status = try #require(try box.waitForExit())
         #expect(status.exit.exitCode == 137)
         #expect(status.exit.oomKilled)
     }
 
-    @Test(arguments: Sandbox.runtimes) func aPassedNetworkIsTheContainersInEachRun(_ runtime: String?) throws {
+    @Test(arguments: Sandbox.runtimes) func aPassedNetworkIsTheContainersInEachRun(_ runtime: String?) throws
+    {
         let box = try Sandbox(["/bin/sleep", "100"], runtime: runtime, network: "/proc/self/fd/10")
         let namespace = try NetworkNamespace.create()
         box.request.descriptors = [10]
@@ -37,7 +39,8 @@ import Testing
         let wanted = try FD.stat(namespace.raw).st_ino
         #expect(try File.status("/proc/\(first.pid)/ns/net").st_ino == wanted)
         kill(first.pid, SIGKILL)
-        let again = try #require(try box.wait { $0.phase == .running && $0.process != nil && $0.process != first })
+        let again = try #require(
+            try box.wait { $0.phase == .running && $0.process != nil && $0.process != first })
         #expect(try File.status("/proc/\(try #require(again.process).pid)/ns/net").st_ino == wanted)
     }
 

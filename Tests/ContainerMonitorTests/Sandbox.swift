@@ -51,7 +51,8 @@ final class Sandbox {
             if let process = status.process { kill(process.pid, SIGKILL) }
         }
         let runtime = request.runtime ?? Self.programs + "/apus-runtime"
-        _ = try? Spawn.wait(Spawn.start(runtime, [runtime, "--root", request.runtimeRoot, "delete", "-f", id]))
+        _ = try? Spawn.wait(
+            Spawn.start(runtime, [runtime, "--root", request.runtimeRoot, "delete", "-f", id]))
         try? File.removeTree(directory)
     }
 

@@ -52,7 +52,8 @@ final class TestTerminal {
 
 @Suite struct TerminalTests {
     private func shell(_ command: String = "sh", runtime: String? = nil) throws -> Sandbox {
-        let box = try Sandbox(["/bin/sh", "-c", "PS1='$ ' exec \(command)"], terminal: true, runtime: runtime)
+        let box = try Sandbox(
+            ["/bin/sh", "-c", "PS1='$ ' exec \(command)"], terminal: true, runtime: runtime)
         box.request.openStdin = true
         return box
     }
@@ -83,7 +84,10 @@ final class TestTerminal {
         #expect(client.finish() == .exited(7))
         #expect(try !person.isRaw)
         try box.waitForExit()
-        #expect(try LogReader(box.request.log, .init()).texts().contains { $0.hasPrefix("o:") && $0.contains("33 77\r") })
+        #expect(
+            try LogReader(box.request.log, .init()).texts().contains {
+                $0.hasPrefix("o:") && $0.contains("33 77\r")
+            })
     }
 
     @Test func detachAndAttachAgain() throws {
@@ -126,7 +130,10 @@ final class TestTerminal {
 
     @Test func theTerminalMayBeClosedAndOpenedAgain() throws {
         let box = try Sandbox(
-            ["/bin/sh", "-c", "exec </dev/null >/dev/null 2>&1; sleep 0.5; echo back >/dev/console; sleep 0.2"],
+            [
+                "/bin/sh", "-c",
+                "exec </dev/null >/dev/null 2>&1; sleep 0.5; echo back >/dev/console; sleep 0.2",
+            ],
             terminal: true)
         try box.start()
         try box.waitForExit()
@@ -139,7 +146,8 @@ final class TestTerminal {
         let inner = SharedDescriptor(try Terminal.openMaster())
         let peer = SharedDescriptor(try Terminal.peer(ofMaster: inner.raw))
         let pid = try Spawn.start(
-            "/bin/sh", ["sh", "-c", "stty size; read x; echo got $x"], descriptors: [peer.raw, peer.raw, peer.raw],
+            "/bin/sh", ["sh", "-c", "stty size; read x; echo got $x"],
+            descriptors: [peer.raw, peer.raw, peer.raw],
             newSession: true)
         let pidfd = Int32(linux_syscall(Int(SYS_pidfd_open), Int(pid), 0, 0, 0, 0, 0))
         defer { close(pidfd) }

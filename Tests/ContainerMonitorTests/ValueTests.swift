@@ -16,11 +16,16 @@ import Testing
     }
 
     @Test func readsOffsets() {
-        #expect(Timestamp(parsing: "2024-01-01T01:30:00.25+01:30") == Timestamp(parsing: "2024-01-01T00:00:00.25Z"))
+        #expect(
+            Timestamp(parsing: "2024-01-01T01:30:00.25+01:30")
+                == Timestamp(parsing: "2024-01-01T00:00:00.25Z"))
         #expect(Timestamp(parsing: "2023-12-31t22:00:00-02:00") == Timestamp(parsing: "2024-01-01T00:00:00Z"))
     }
 
-    @Test(arguments: ["", "2024", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx"])
+    @Test(arguments: [
+        "", "2024", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z",
+        "2024-01-01T00:00:00Zx",
+    ])
     func refuses(_ text: String) { #expect(Timestamp(parsing: text) == nil) }
 
     @Test func agreesWithTheLibrary() {
@@ -38,10 +43,13 @@ import Testing
 }
 
 @Suite struct DetachKeysTests {
-    @Test(arguments: [
-        ("ctrl-p,ctrl-q", [0x10, 0x11]), ("a", [0x61]), ("a,ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_,DEL", [0x61, 0, 27, 28, 29, 30, 31, 127]),
-        ("", []),
-    ] as [(String, [UInt8])]) func parses(_ text: String, _ bytes: [UInt8]) throws {
+    @Test(
+        arguments: [
+            ("ctrl-p,ctrl-q", [0x10, 0x11]), ("a", [0x61]),
+            ("a,ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_,DEL", [0x61, 0, 27, 28, 29, 30, 31, 127]),
+            ("", []),
+        ] as [(String, [UInt8])]) func parses(_ text: String, _ bytes: [UInt8]) throws
+    {
         #expect(try DetachKeys(parsing: text).bytes == bytes)
     }
 
@@ -80,7 +88,9 @@ import Testing
         #expect(RestartPolicy(parsing: text) == policy)
     }
 
-    @Test(arguments: ["never", "always:3", "on-failure:x", "on-failure:-1", "no:1"]) func refuses(_ text: String) {
+    @Test(arguments: ["never", "always:3", "on-failure:x", "on-failure:-1", "no:1"]) func refuses(
+        _ text: String
+    ) {
         #expect(RestartPolicy(parsing: text) == nil)
     }
 
@@ -94,9 +104,10 @@ import Testing
 
     @Test func delaysGrowUpToAMinute() {
         var delay = RestartDelay()
-        #expect((0..<12).map { _ in delay.next(ranSeconds: 1) } == [
-            100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000,
-        ])
+        #expect(
+            (0..<12).map { _ in delay.next(ranSeconds: 1) } == [
+                100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000,
+            ])
         #expect(delay.next(ranSeconds: 10) == 100)
     }
 }

@@ -58,7 +58,8 @@ import Testing
             ready: { shell("ss -lnt").contains(":18082 ") })
         #expect(tcp("127.0.0.1", 18082) == "secret\n")
         _ = two.run(
-            "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.201.2.1; sysctl -qw net.ipv4.conf.all.route_localnet=1")
+            "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.201.2.1; sysctl -qw net.ipv4.conf.all.route_localnet=1"
+        )
         #expect(tcp("127.0.0.1", 18082, in: two) == "")
 
         try test.network.tearDown(containerID: "one")
@@ -101,7 +102,8 @@ import Testing
         _ = neighbour.run("ip route add 10.201.3.0/24 via 198.51.100.1")
         #expect(tcp(attachment.address.description, 80, in: neighbour) == "")
         _ = neighbour.run(
-            "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 198.51.100.1; sysctl -qw net.ipv4.conf.all.route_localnet=1")
+            "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 198.51.100.1; sysctl -qw net.ipv4.conf.all.route_localnet=1"
+        )
         #expect(tcp("127.0.0.1", 18091, in: neighbour) == "")
 
         // Outward, with the host's address.
@@ -314,7 +316,8 @@ import Testing
         let threads = containers.enumerated().map { number, container in
             Thread {
                 do {
-                    results.add(try container.attach("c\(number)", to: test, "\(18200 + number):80", "80/udp"))
+                    results.add(
+                        try container.attach("c\(number)", to: test, "\(18200 + number):80", "80/udp"))
                 } catch {
                     results.fail("\(error)")
                 }
@@ -326,7 +329,9 @@ import Testing
         #expect(try test.network.leases().count == 32)
         #expect(test.ruleset.split(separator: "10.201.12.").count >= 64)
         let removers = (0..<32).map { number in
-            Thread { do { try test.network.tearDown(containerID: "c\(number)") } catch { results.fail("\(error)") } }
+            Thread {
+                do { try test.network.tearDown(containerID: "c\(number)") } catch { results.fail("\(error)") }
+            }
         }
         for thread in removers { thread.join() }
         #expect(results.failures == [])

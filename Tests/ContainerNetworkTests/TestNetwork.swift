@@ -34,7 +34,9 @@ final class TestNetwork: Sendable {
         var result: Result<Value, NetworkError>?
         do throws(SystemError) {
             try NetworkNamespace.inside(host.namespace) { () throws(SystemError) in
-                do throws(NetworkError) { result = .success(try body(network)) } catch { result = .failure(error) }
+                do throws(NetworkError) { result = .success(try body(network)) } catch {
+                    result = .failure(error)
+                }
             }
         } catch {
             throw NetworkError(.system, "cannot enter the host", cause: error)

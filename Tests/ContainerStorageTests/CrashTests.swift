@@ -13,7 +13,8 @@ import Testing
         try TestLayer { writer in
             for number in 0..<50 {
                 try writer.add(
-                    TarEntry(.regular, "dir\(number)/file"), contents: [UInt8](repeating: UInt8(number), count: 5000))
+                    TarEntry(.regular, "dir\(number)/file"),
+                    contents: [UInt8](repeating: UInt8(number), count: 5000))
             }
         }
     }
@@ -91,7 +92,8 @@ import Testing
         try TestImage([try TestLayer(["kept": "1"])]).put(store, ["localhost/kept:1"])
         let before = store.content
         for delay in [2, 5, 9, 14, 20, 30, 45] as [UInt32] {
-            await #expect(processExitsWith: .signal(SIGALRM)) { [root = root as String, delay = delay as UInt32] in
+            await #expect(processExitsWith: .signal(SIGALRM)) {
+                [root = root as String, delay = delay as UInt32] in
                 let store = try Store.open(root: root, runRoot: root + ".run")
                 let layers = [try CrashTests.layer(), try TestLayer(["b": "2"])]
                 var timer = itimerval(
@@ -124,13 +126,19 @@ import Testing
     @Test(arguments: ["overlay", "vfs"]) func aFullDiskInThePull(_ driver: String) throws {
         try scratch.limit(toKiB: 3000)
         let store = try scratch.open(driver: driver)
-        let kept = try TestImage([try TestLayer { try $0.add(TarEntry(.regular, "kept"), contents: noise(400_000)) }])
-            .put(store, ["localhost/kept:1"])
+        let kept = try TestImage([
+            try TestLayer { try $0.add(TarEntry(.regular, "kept"), contents: noise(400_000)) }
+        ])
+        .put(store, ["localhost/kept:1"])
         let before = store.content
         let large = try TestLayer { writer in
-            for number in 0..<40 { try writer.add(TarEntry(.regular, "f\(number)"), contents: noise(100_000)) }
+            for number in 0..<40 {
+                try writer.add(TarEntry(.regular, "f\(number)"), contents: noise(100_000))
+            }
         }
-        let error = #expect(throws: StorageError.self) { try TestImage([large]).put(store, ["localhost/large:1"]) }
+        let error = #expect(throws: StorageError.self) {
+            try TestImage([large]).put(store, ["localhost/large:1"])
+        }
         #expect(error?.code == .noSpace)
         #expect("\(error!)".contains("no space left on device"))
         #expect(store.content == before)
@@ -142,8 +150,10 @@ import Testing
     @Test func removingFromAFullDisk() async throws {
         try scratch.limit(toKiB: 3000)
         let root = scratch.root
-        let id = try TestImage([try TestLayer { try $0.add(TarEntry(.regular, "kept"), contents: noise(400_000)) }])
-            .put(try scratch.open(), ["localhost/kept:1"]).id
+        let id = try TestImage([
+            try TestLayer { try $0.add(TarEntry(.regular, "kept"), contents: noise(400_000)) }
+        ])
+        .put(try scratch.open(), ["localhost/kept:1"]).id
         let ballast = try File.open(root + "/containers/ballast", O_WRONLY | O_CREAT)
         let block = noise(4096)
         while (try? FD.writeAll(ballast.raw, block)) != nil {}

@@ -22,12 +22,17 @@ import Testing
         try database.migrate(room: "test", steps: ["CREATE TABLE item(a, b, c, d, e)"])
         try database.write { connection throws(StorageError) in
             try connection.execute(
-                "INSERT INTO item VALUES(?, ?, ?, ?, ?)", "é\0x", Int64.min, 1.5, SQLValue.blob([0, 255]), String?.none)
-            try connection.execute("INSERT INTO item VALUES(?, ?, ?, ?, ?)", "", 0, true, SQLValue.blob([]), SQLValue.null)
+                "INSERT INTO item VALUES(?, ?, ?, ?, ?)", "é\0x", Int64.min, 1.5, SQLValue.blob([0, 255]),
+                String?.none)
+            try connection.execute(
+                "INSERT INTO item VALUES(?, ?, ?, ?, ?)", "", 0, true, SQLValue.blob([]), SQLValue.null)
         }
         let rows = try database.read { connection throws(StorageError) in
             try connection.rows("SELECT * FROM item") {
-                ($0.text(0), $0.integer(1), $0.double(2), $0.blob(3), $0.optionalText(4), $0.isNull(0), $0.isNull(3))
+                (
+                    $0.text(0), $0.integer(1), $0.double(2), $0.blob(3), $0.optionalText(4), $0.isNull(0),
+                    $0.isNull(3)
+                )
             }
         }
         #expect(rows[0].0 == "é\0x" && rows[0].1 == .min && rows[0].2 == 1.5 && rows[0].3 == [0, 255])
@@ -51,8 +56,10 @@ import Testing
 
     @Test func migratesStepByStep() throws {
         let database = try counter()
-        try database.migrate(room: "test", steps: ["CREATE TABLE counter(value INTEGER)", "CREATE TABLE more(a)"])
-        try database.migrate(room: "test", steps: ["CREATE TABLE counter(value INTEGER)", "CREATE TABLE more(a)"])
+        try database.migrate(
+            room: "test", steps: ["CREATE TABLE counter(value INTEGER)", "CREATE TABLE more(a)"])
+        try database.migrate(
+            room: "test", steps: ["CREATE TABLE counter(value INTEGER)", "CREATE TABLE more(a)"])
         let error = #expect(throws: StorageError.self) {
             try database.migrate(room: "test", steps: ["CREATE TABLE counter(value INTEGER)"])
         }
@@ -98,7 +105,8 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<16 {
                 group.addTask {
-                    await #expect(processExitsWith: .success) { [root = root as String, number = number as Int] in
+                    await #expect(processExitsWith: .success) {
+                        [root = root as String, number = number as Int] in
                         // Each may be the one that makes the store.
                         let store = try Store.open(root: root, runRoot: root + ".run")
                         for turn in 0..<20 { try store.createVolume("v\(number)-\(turn)") }
@@ -123,7 +131,9 @@ import Testing
     @Test func noDatabaseIsSaidSo() throws {
         let path = scratch.path + "/other.db"
         try File.replace(path, with: Array("this is no database, but it is long enough to look at".utf8))
-        let error = #expect(throws: StorageError.self) { try Database(path: path).migrate(room: "x", steps: ["x"]) }
+        let error = #expect(throws: StorageError.self) {
+            try Database(path: path).migrate(room: "x", steps: ["x"])
+        }
         #expect(error?.code == .damaged)
     }
 

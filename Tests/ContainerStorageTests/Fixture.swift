@@ -82,7 +82,8 @@ struct TestImage: Sendable {
         var defaults = ContainerDefaults()
         defaults.env = [env]
         let config = ImageConfig(
-            created: "2024-01-02T03:04:05Z", platform: Platform(os: "linux", architecture: "amd64"), config: defaults,
+            created: "2024-01-02T03:04:05Z", platform: Platform(os: "linux", architecture: "amd64"),
+            config: defaults,
             diffIDs: layers.map { "\($0.diffID)" }
         ).json.bytes()
         let manifest = ImageManifest(
@@ -92,7 +93,8 @@ struct TestImage: Sendable {
                 digest: "\(Digest.sha256(of: config))", size: Int64(config.count)),
             layers: layers.map {
                 ContentDescriptor(
-                    mediaType: docker ? MediaType.dockerLayerGzip : MediaType.ociLayerGzip, digest: "\($0.digest)",
+                    mediaType: docker ? MediaType.dockerLayerGzip : MediaType.ociLayerGzip,
+                    digest: "\($0.digest)",
                     size: Int64($0.blob.count))
             })
         self.layers = layers
@@ -115,7 +117,8 @@ extension Store {
     @discardableResult
     func ingest(_ layer: TestLayer) throws -> LayerInfo {
         try ingestLayer(
-            blob: layer.digest, size: Int64(layer.blob.count), diffID: layer.diffID, from: BytesSource(layer.blob))
+            blob: layer.digest, size: Int64(layer.blob.count), diffID: layer.diffID,
+            from: BytesSource(layer.blob))
     }
 
     /// All files of the content, for comparisons.

@@ -17,11 +17,15 @@ import Testing
     @Test func comesBackAsItWasPut() throws {
         let layer = try TestLayer(["a": "hello"])
         let image = TestImage([layer], docker: true)
-        let record = try image.put(store, ["docker.io/library/a:1"], repoDigests: ["docker.io/library/a@sha256:00"])
+        let record = try image.put(
+            store, ["docker.io/library/a:1"], repoDigests: ["docker.io/library/a@sha256:00"])
         #expect(record.id == Digest.sha256(of: image.config))
-        #expect(record.names == ["docker.io/library/a:1"] && record.size == 5 && record.diffIDs == [layer.diffID])
+        #expect(
+            record.names == ["docker.io/library/a:1"] && record.size == 5 && record.diffIDs == [layer.diffID])
         #expect(record.manifestMediaType == MediaType.dockerManifest)
-        #expect(record.os == "linux" && record.architecture == "amd64" && record.created == "2024-01-02T03:04:05Z")
+        #expect(
+            record.os == "linux" && record.architecture == "amd64" && record.created == "2024-01-02T03:04:05Z"
+        )
         #expect(try store.readBlob(record.manifestDigest) == image.manifest)
         #expect(try store.config(of: record).config.env == ["A=1"])
         #expect(try store.manifest(of: record).layers.count == 1)
@@ -48,7 +52,9 @@ import Testing
     @Test func ambiguousPrefixes() throws {
         for number in 0..<20 { try TestImage([], env: "N=\(number)").put(store) }
         let codes = "0123456789abcdef".map { digit in
-            do { _ = try store.image(idPrefix: String(digit)) } catch { return (error as? StorageError)?.code }
+            do { _ = try store.image(idPrefix: String(digit)) } catch {
+                return (error as? StorageError)?.code
+            }
             return nil
         }
         #expect(codes.contains(.ambiguous))
@@ -98,7 +104,9 @@ import Testing
         }
         let error = #expect(throws: StorageError.self) {
             try store.removeImage(image.id) { connection throws(StorageError) in
-                try connection.first("SELECT id FROM container WHERE image = ?", image.id) { "container " + $0.text(0) }
+                try connection.first("SELECT id FROM container WHERE image = ?", image.id) {
+                    "container " + $0.text(0)
+                }
             }
         }
         #expect(error?.code == .inUse && error!.description.contains("container c"))
@@ -106,7 +114,9 @@ import Testing
     }
 
     @Test func theIndexTellsOthers() throws {
-        func index() throws -> ImageIndex { try ImageIndex(json: JSON(parsing: File.read(store.root + "/index.json"))) }
+        func index() throws -> ImageIndex {
+            try ImageIndex(json: JSON(parsing: File.read(store.root + "/index.json")))
+        }
         #expect(try index().manifests.isEmpty)
         let image = try TestImage([try TestLayer(["a": "1"])]).put(store, ["localhost/a:1", "localhost/b:1"])
         #expect(
@@ -140,7 +150,9 @@ import Testing
         for layer in image.layers { try store.ingest(layer) }
         var manifest = try ImageManifest(json: JSON(parsing: image.manifest))
         change(&manifest)
-        let error = #expect(throws: StorageError.self) { try store.putImage(manifest: manifest.json.bytes(), names: ["localhost/x:1"]) }
+        let error = #expect(throws: StorageError.self) {
+            try store.putImage(manifest: manifest.json.bytes(), names: ["localhost/x:1"])
+        }
         #expect(error?.code == code)
         lease.end()
         #expect(try store.images() == [])
@@ -161,19 +173,27 @@ import Testing
     }
 
     @Test func hostileConfigs() throws {
-        for text in ["", "[]", "{}", #"{"rootfs":[]}"#, #"{"rootfs":{"diff_ids":["x"]}}"#, #"{"rootfs":{"diff_ids":7}}"#] {
+        for text in [
+            "", "[]", "{}", #"{"rootfs":[]}"#, #"{"rootfs":{"diff_ids":["x"]}}"#,
+            #"{"rootfs":{"diff_ids":7}}"#,
+        ] {
             let lease = try store.lease()
             let config = try store.writeBlob(Array(text.utf8))
             let manifest = ImageManifest(
-                config: ContentDescriptor(mediaType: MediaType.ociConfig, digest: "\(config)", size: Int64(text.utf8.count)),
+                config: ContentDescriptor(
+                    mediaType: MediaType.ociConfig, digest: "\(config)", size: Int64(text.utf8.count)),
                 layers: [])
-            let error = #expect(throws: StorageError.self, "\(text)") { try store.putImage(manifest: manifest.json.bytes()) }
+            let error = #expect(throws: StorageError.self, "\(text)") {
+                try store.putImage(manifest: manifest.json.bytes())
+            }
             #expect(error?.code == .invalid)
             lease.end()
             #expect(store.content == [])
         }
         #expect(throws: StorageError.self) { try store.putImage(manifest: Array("{}".utf8)) }
-        #expect(throws: StorageError.self) { try store.putImage(manifest: [UInt8](repeating: 0x20, count: 9 << 20)) }
+        #expect(throws: StorageError.self) {
+            try store.putImage(manifest: [UInt8](repeating: 0x20, count: 9 << 20))
+        }
         #expect(store.content == [])
     }
 

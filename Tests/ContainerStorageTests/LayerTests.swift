@@ -39,12 +39,14 @@ import Testing
         var flipped = layer.blob
         flipped[flipped.count / 2] ^= 1
         #expect(throws: StorageError.self) {
-            try store.ingestLayer(blob: layer.digest, size: size, diffID: layer.diffID, from: BytesSource(flipped))
+            try store.ingestLayer(
+                blob: layer.digest, size: size, diffID: layer.diffID, from: BytesSource(flipped))
         }
         for cut in [0, 1, 10, 1000, layer.blob.count - 1] {
             #expect(throws: StorageError.self) {
                 try store.ingestLayer(
-                    blob: layer.digest, size: size, diffID: layer.diffID, from: BytesSource(Array(layer.blob[..<cut])))
+                    blob: layer.digest, size: size, diffID: layer.diffID,
+                    from: BytesSource(Array(layer.blob[..<cut])))
             }
         }
         #expect(store.content == [])
@@ -69,7 +71,8 @@ import Testing
             let layer = try TestLayer(["a": "hello", "kind": compression.rawValue], compression: compression)
             let lease = try store.lease()
             let info = try store.importLayer(from: BytesSource(layer.blob))
-            #expect(info.diffID == layer.diffID && info.blob == layer.digest && info.compression == compression)
+            #expect(
+                info.diffID == layer.diffID && info.blob == layer.digest && info.compression == compression)
             #expect(info.blobSize == layer.blob.count && !info.reused)
             #expect(try store.ingest(layer).reused)
             #expect(try store.importLayer(from: BytesSource(layer.blob)).diffID == layer.diffID)
@@ -83,11 +86,13 @@ import Testing
         let layer = try TestLayer(["a": "1"])
         let first = try store.ingest(layer)
         let second = try store.ingestLayer(
-            blob: layer.digest, size: Int64(layer.blob.count), diffID: layer.diffID, from: { throw Broken() }())
+            blob: layer.digest, size: Int64(layer.blob.count), diffID: layer.diffID,
+            from: { throw Broken() }())
         #expect(!first.reused && second.reused && second.blob == first.blob)
         // An archive that names no blob gets the one that the layer came from.
         #expect(
-            try store.ingestLayer(blob: nil, size: nil, diffID: layer.diffID, from: { throw Broken() }()).blob == layer.digest)
+            try store.ingestLayer(blob: nil, size: nil, diffID: layer.diffID, from: { throw Broken() }()).blob
+                == layer.digest)
         lease.end()
     }
 
@@ -95,7 +100,8 @@ import Testing
         let lease = try store.lease()
         let layer = try TestLayer(["a": "1"])
         try store.ingestBlob(digest: layer.digest, size: nil, from: BytesSource(layer.blob))
-        let info = try store.ingestLayer(blob: layer.digest, size: nil, diffID: layer.diffID, from: { throw Broken() }())
+        let info = try store.ingestLayer(
+            blob: layer.digest, size: nil, diffID: layer.diffID, from: { throw Broken() }())
         #expect(!info.reused && store.hasLayer(layer.diffID))
         lease.end()
     }
@@ -109,7 +115,8 @@ import Testing
         #expect(plain.diffID == packed.diffID)
         try store.ingest(plain)
         #expect(throws: StorageError.self) {
-            try store.ingestLayer(blob: other.digest, size: nil, diffID: plain.diffID, from: BytesSource(other.blob))
+            try store.ingestLayer(
+                blob: other.digest, size: nil, diffID: plain.diffID, from: BytesSource(other.blob))
         }
         #expect(!store.hasBlob(other.digest))
         let info = try store.ingest(packed)

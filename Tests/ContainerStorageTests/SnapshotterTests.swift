@@ -54,7 +54,8 @@ import Testing
         let kept = try File.status(one + "/dir")
         #expect(kept.st_mode & 0o7777 == 0o751 && kept.st_uid == 7)
         let tool = try File.status(one + "/tool")
-        #expect(tool.st_mode & 0o7777 == 0o4755 && tool.st_mtim.tv_sec == 1_234_567 && tool.st_mtim.tv_nsec == 89)
+        #expect(
+            tool.st_mode & 0o7777 == 0o4755 && tool.st_mtim.tv_sec == 1_234_567 && tool.st_mtim.tv_nsec == 89)
         #expect(try File.status(one + "/tool2").st_ino == tool.st_ino)
 
         try File.replace(one + "/dir/keep", with: Array("mine".utf8))
@@ -97,7 +98,8 @@ import Testing
         let odd = scratch.path + #"/a:b,c\d e='"#
         try File.makeDirectory(odd)
         try Self.wholeLife(try Store.open(root: odd + "/store", runRoot: scratch.runRoot, driver: driver))
-        let long = scratch.path + "/" + String(repeating: "x", count: 240) + "/" + String(repeating: "y", count: 150)
+        let long =
+            scratch.path + "/" + String(repeating: "x", count: 240) + "/" + String(repeating: "y", count: 150)
         try File.makeDirectories(long)
         try Self.wholeLife(try Store.open(root: long + "/store", runRoot: scratch.runRoot, driver: driver))
     }
@@ -107,7 +109,8 @@ import Testing
         let empty = try TestLayer { _ in }
         var layers = [empty]
         for number in 0..<130 {
-            layers.append(try TestLayer(["n\(number)": "\(number)", "last": "\(number)"], compression: .none))
+            layers.append(
+                try TestLayer(["n\(number)": "\(number)", "last": "\(number)"], compression: .none))
             if number % 10 == 0 { layers.append(empty) }
         }
         layers.append(layers[1])
@@ -134,7 +137,8 @@ import Testing
 
     @Test(arguments: drivers) func anImageOfTheOtherDriverWorks(_ driver: String) throws {
         let other = driver == "vfs" ? "overlay" : "vfs"
-        let image = try TestImage([try TestLayer(["a": "1"]), try TestLayer(["b": "2"])]).put(try scratch.open(driver: other))
+        let image = try TestImage([try TestLayer(["a": "1"]), try TestLayer(["b": "2"])]).put(
+            try scratch.open(driver: other))
         let store = try scratch.open(driver: driver)
         try store.createSnapshot(id: "c", image: image)
         #expect(try File.names(in: store.mountSnapshot("c")).sorted() == ["a", "b"])
@@ -166,7 +170,9 @@ import Testing
         let store = try scratch.open(driver: "vfs")
         let layer = try TestLayer { writer in
             var file = TarEntry(.regular, "caps")
-            file.attributes = [.init("security.capability", [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]
+            file.attributes = [
+                .init("security.capability", [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+            ]
             file.user = 12
             file.group = 13
             try writer.add(file, contents: noise(70_000))
@@ -221,7 +227,9 @@ import Testing
     }
 
     @Test func theOldMountCallDoesTheSame() throws {
-        for name in ["l1", "l2", "upper", "work", "merged"] { try File.makeDirectory(scratch.path + "/" + name) }
+        for name in ["l1", "l2", "upper", "work", "merged"] {
+            try File.makeDirectory(scratch.path + "/" + name)
+        }
         try File.replace(scratch.path + "/l1/a", with: [1])
         try File.replace(scratch.path + "/l2/b", with: [2])
         let merged = scratch.path + "/merged"
@@ -234,7 +242,8 @@ import Testing
         try OverlayMount.unmount(merged)
         #expect(!OverlayMount.isMounted(merged))
         try OverlayMount.unmount(merged)
-        let view = try OverlayMount(lower: [scratch.path + "/l1", scratch.path + "/l2"]).detachedByString(by: merged)
+        let view = try OverlayMount(lower: [scratch.path + "/l1", scratch.path + "/l2"]).detachedByString(
+            by: merged)
         #expect(!OverlayMount.isMounted(merged))
         #expect(try File.names(inDirectory: view.raw).sorted() == ["a", "b"])
     }

@@ -15,7 +15,12 @@ import Testing
         let waiting = Mutex(0)
         let all = Atomic<Bool>(false)
         try Threads.parallel(limit: 3, [0, 1, 2]) { _ in
-            if waiting.withLock({ $0 += 1; return $0 }) == 3 { all.store(true, ordering: .releasing) }
+            if waiting.withLock({
+                $0 += 1
+                return $0
+            }) == 3 {
+                all.store(true, ordering: .releasing)
+            }
             let end = seconds() + 10
             while !all.load(ordering: .acquiring), seconds() < end { sched_yield() }
             let met = all.load(ordering: .acquiring)

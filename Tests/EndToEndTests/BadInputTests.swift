@@ -8,10 +8,14 @@ extension EndToEnd {
         /// A refusal: an exit code that is not 0, one line, no trace of a crash, no image.
         static func expectRefusal(_ host: Host, _ finished: Finished, mentions words: String...) throws {
             #expect(finished.exit != 0 && finished.exit < 128, "\(finished)")
-            #expect(words.isEmpty || words.contains { finished.errorText.lowercased().contains($0.lowercased()) }, "\(finished)")
+            #expect(
+                words.isEmpty || words.contains { finished.errorText.lowercased().contains($0.lowercased()) },
+                "\(finished)")
             if Programs.peer == nil {
                 #expect(finished.errorText.split(separator: "\n").count == 1, "\(finished)")
-                #expect(finished.errorText.hasPrefix("apus: ") || finished.errorText.hasPrefix("Error: "), "\(finished)")
+                #expect(
+                    finished.errorText.hasPrefix("apus: ") || finished.errorText.hasPrefix("Error: "),
+                    "\(finished)")
             }
             #expect(try host.ok("images", "-q") == "")
         }
@@ -32,7 +36,9 @@ extension EndToEnd {
             try Host.with { host in
                 var flipped = Self.small()
                 flipped.damageLayer = { $0[$0.count / 2] ^= 0x10 }
-                try Self.expectRefusal(host, try Self.pull(host, flipped), mentions: "digest", "checksum", "corrupt", "sha256", "flate", "gzip")
+                try Self.expectRefusal(
+                    host, try Self.pull(host, flipped), mentions: "digest", "checksum", "corrupt", "sha256",
+                    "flate", "gzip")
                 var truncated = Self.small()
                 truncated.damageLayer = { $0.removeLast(20) }
                 try Self.expectRefusal(host, try Self.pull(host, truncated))
@@ -48,8 +54,14 @@ extension EndToEnd {
         @Test(.ours) func aWrongDiffID() throws {
             try Host.with { host in
                 var image = Self.small()
-                image.editConfig = { $0["rootfs"] = ["type": "layers", "diff_ids": [.string("sha256:" + String(repeating: "1", count: 64))]] }
-                try Self.expectRefusal(host, try Self.pull(host, image), mentions: "diff", "digest", "sha256", "layer")
+                image.editConfig = {
+                    $0["rootfs"] = [
+                        "type": "layers",
+                        "diff_ids": [.string("sha256:" + String(repeating: "1", count: 64))],
+                    ]
+                }
+                try Self.expectRefusal(
+                    host, try Self.pull(host, image), mentions: "diff", "digest", "sha256", "layer")
                 image.editConfig = { $0["rootfs"] = ["type": "layers", "diff_ids": []] }
                 try Self.expectRefusal(host, try Self.pull(host, image))
             }
@@ -60,7 +72,14 @@ extension EndToEnd {
                 let edits: [(inout JSONObject) -> Void] = [
                     { $0["layers"] = "none" }, { $0["config"] = 5 }, { $0["config"] = nil },
                     { $0["schemaVersion"] = 1 }, { $0["layers"] = [["digest": "sha256:zz", "size": 1]] },
-                    { $0["layers"] = [["digest": "../../etc/passwd", "size": 1, "mediaType": "application/vnd.oci.image.layer.v1.tar"]] },
+                    {
+                        $0["layers"] = [
+                            [
+                                "digest": "../../etc/passwd", "size": 1,
+                                "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                            ]
+                        ]
+                    },
                     {
                         var layer = $0["layers"]?.array?.first?.object ?? [:]
                         layer["size"] = -5
@@ -87,7 +106,9 @@ extension EndToEnd {
         @Test(.ours) func aHugeManifest() throws {
             try Host.with { host in
                 var image = Self.small()
-                image.editManifest = { $0["annotations"] = ["a": .string(String(repeating: "x", count: 64 << 20))] }
+                image.editManifest = {
+                    $0["annotations"] = ["a": .string(String(repeating: "x", count: 64 << 20))]
+                }
                 try Self.expectRefusal(host, try Self.pull(host, image), mentions: "more than")
             }
         }
@@ -101,7 +122,8 @@ extension EndToEnd {
                 }
                 try Self.expectRefusal(host, try host.apus("pull", "-q", "oci:\(host.path("nothing")):v1"))
                 try Self.small().writeLayout(to: host.path("layout"), tag: "v1")
-                try Self.expectRefusal(host, try host.apus("pull", "-q", "oci:\(host.path("layout")):other"), mentions: "other")
+                try Self.expectRefusal(
+                    host, try host.apus("pull", "-q", "oci:\(host.path("layout")):other"), mentions: "other")
             }
         }
 
@@ -109,13 +131,15 @@ extension EndToEnd {
             try Host.with { host in
                 try Self.expectRefusal(host, try host.apus("load", input: .text("this is no archive")))
                 try Self.expectRefusal(host, try host.apus("load", input: .text("")))
-                try Self.expectRefusal(host, try host.apus("load", "-i", "/no/such/file"), mentions: "/no/such/file")
+                try Self.expectRefusal(
+                    host, try host.apus("load", "-i", "/no/such/file"), mentions: "/no/such/file")
                 let whole = try Self.small().dockerArchive(tags: ["a:b"])
                 for cut in [100, 512, 1500, whole.count / 2, whole.count - 1600] {
                     try Self.expectRefusal(host, try host.apus("load", input: .bytes(Array(whole[..<cut]))))
                 }
                 if Programs.peer == nil {
-                    try Self.expectRefusal(host, try host.apus("import", "-", "localhost/x", input: .text("no tar")))
+                    try Self.expectRefusal(
+                        host, try host.apus("import", "-", "localhost/x", input: .text("no tar")))
                 }
             }
         }
@@ -129,29 +153,44 @@ extension EndToEnd {
                     ("dots", { $0.add("\(up)\(bait.dropFirst())/dots", .file, "out") }),
                     ("dots within", { $0.add("a/../\(up)\(bait.dropFirst())/within", .file, "out") }),
                     ("absolute", { $0.add("\(bait)/absolute", .file, "out") }),
-                    ("symlink", {
-                        $0.add("way", .symbolicLink, link: bait)
-                        $0.add("way/through", .file, "out")
-                    }),
-                    ("relative symlink", {
-                        $0.add("way", .symbolicLink, link: "\(up)\(bait.dropFirst())")
-                        $0.add("way/relative", .file, "out")
-                    }),
-                    ("hard link", {
-                        $0.add("stolen", .hardLink, link: "\(up)etc/shadow")
-                        $0.add("stolen", .file, "out")
-                    }),
+                    (
+                        "symlink",
+                        {
+                            $0.add("way", .symbolicLink, link: bait)
+                            $0.add("way/through", .file, "out")
+                        }
+                    ),
+                    (
+                        "relative symlink",
+                        {
+                            $0.add("way", .symbolicLink, link: "\(up)\(bait.dropFirst())")
+                            $0.add("way/relative", .file, "out")
+                        }
+                    ),
+                    (
+                        "hard link",
+                        {
+                            $0.add("stolen", .hardLink, link: "\(up)etc/shadow")
+                            $0.add("stolen", .file, "out")
+                        }
+                    ),
                     ("absolute hard link", { $0.add("stolen", .hardLink, link: "/etc/hostname") }),
                     ("whiteout of the parent", { $0.add(".wh...", .file) }),
                     ("whiteout of dots", { $0.add("a/.wh..", .file) }),
-                    ("whiteout through a link", {
-                        $0.add("way", .symbolicLink, link: bait)
-                        $0.add("way/.wh.kept", .file)
-                    }),
-                    ("opaque through a link", {
-                        $0.add("way", .symbolicLink, link: bait)
-                        $0.add("way/.wh..wh..opq", .file)
-                    }),
+                    (
+                        "whiteout through a link",
+                        {
+                            $0.add("way", .symbolicLink, link: bait)
+                            $0.add("way/.wh.kept", .file)
+                        }
+                    ),
+                    (
+                        "opaque through a link",
+                        {
+                            $0.add("way", .symbolicLink, link: bait)
+                            $0.add("way/.wh..wh..opq", .file)
+                        }
+                    ),
                     ("the root as a file", { $0.add(".", .file, "x") }),
                     ("the root as a link", { $0.add("./", .symbolicLink, link: bait) }),
                 ]
@@ -167,16 +206,19 @@ extension EndToEnd {
                     #expect(try File.names(in: bait) == ["kept"], "\(attack.name): \(finished)")
                     #expect(finished.exit < 128, "\(attack.name): \(finished)")
                     if finished.exit == 0 {
-                        let stolen = try host.apus("run", "--rm", "--network", "none", finished.text, "cat", "/stolen")
+                        let stolen = try host.apus(
+                            "run", "--rm", "--network", "none", finished.text, "cat", "/stolen")
                         #expect(!stolen.text.contains("root:"), "\(attack.name)")
                         try host.ok("rmi", "-f", finished.text)
                     }
                 }
-                try Self.expectRefusal(host, try { () -> Finished in
-                    var tar = TarBuilder()
-                    tar.add("short", .file, bytes: Array("abc".utf8), claimedSize: 1 << 40)
-                    return try Self.pull(host, ImageBuilder(tar.archive))
-                }())
+                try Self.expectRefusal(
+                    host,
+                    try { () -> Finished in
+                        var tar = TarBuilder()
+                        tar.add("short", .file, bytes: Array("abc".utf8), claimedSize: 1 << 40)
+                        return try Self.pull(host, ImageBuilder(tar.archive))
+                    }())
             }
         }
 
@@ -187,7 +229,9 @@ extension EndToEnd {
                 tar.add("pipe", .fifo, mode: 0o600)
                 let pulled = try Self.pull(host, try .busybox(adding: tar))
                 #expect(pulled.exit == 0, "\(pulled)")
-                let read = try host.apus("run", "--rm", "--network", "none", pulled.text, "sh", "-c", "ls -l /disk /pipe | cut -c1; head -c1 /disk")
+                let read = try host.apus(
+                    "run", "--rm", "--network", "none", pulled.text, "sh", "-c",
+                    "ls -l /disk /pipe | cut -c1; head -c1 /disk")
                 #expect(read.text.hasPrefix("c\np"))
                 #expect(read.exit != 0)
             }
@@ -203,7 +247,10 @@ extension EndToEnd {
                 #expect(taken.errorText.contains("in use") && taken.errorText.contains(String(id.prefix(12))))
                 #expect(try host.ok("ps", "-aq").split(separator: "\n").count == 1)
                 #expect(try host.apus("create", "--name", "not/a name", image).exit == 125)
-                for arguments in [["-v", "relative:/x:bad"], ["-p", "99999:80"], ["-p", "a:b"], ["--memory", "lots"], ["--restart", "sometimes"], ["-e", "=x"], ["--log-driver", "nosuch"]] {
+                for arguments in [
+                    ["-v", "relative:/x:bad"], ["-p", "99999:80"], ["-p", "a:b"], ["--memory", "lots"],
+                    ["--restart", "sometimes"], ["-e", "=x"], ["--log-driver", "nosuch"],
+                ] {
                     let finished = try host.apus(list: ["run", "--rm"] + arguments + [image, "true"])
                     #expect(finished.exit == 125, "\(arguments): \(finished)")
                     #expect(!finished.errorText.isEmpty)
@@ -215,7 +262,11 @@ extension EndToEnd {
                 let command = try host.apus("rnu")
                 #expect(command.exit != 0)
                 #expect(command.errorText.contains("rnu"))
-                for arguments in [["inspect", "nothing-here"], ["logs", "nothing-here"], ["rm", "nothing-here"], ["start", "nothing-here"], ["run", "not A name"], ["run"], ["logs"], ["exec", name, "true"]] {
+                for arguments in [
+                    ["inspect", "nothing-here"], ["logs", "nothing-here"], ["rm", "nothing-here"],
+                    ["start", "nothing-here"], ["run", "not A name"], ["run"], ["logs"],
+                    ["exec", name, "true"],
+                ] {
                     let finished = try host.apus(list: arguments)
                     #expect(finished.exit != 0 && finished.exit != 139, "\(arguments): \(finished)")
                     #expect(!finished.errorText.isEmpty)
@@ -226,7 +277,8 @@ extension EndToEnd {
         @Test func aNameOfNowhere() throws {
             try Host.with { host in
                 let port = try Ports.free()
-                let finished = try host.apus("pull", "-q", "--tls-verify=false", "127.0.0.1:\(port)/a/b:c", timeout: .seconds(120))
+                let finished = try host.apus(
+                    "pull", "-q", "--tls-verify=false", "127.0.0.1:\(port)/a/b:c", timeout: .seconds(120))
                 try Self.expectRefusal(host, finished, mentions: "127.0.0.1:\(port)")
             }
         }
@@ -235,7 +287,8 @@ extension EndToEnd {
             try Host.with { host in
                 try host.write("x", to: "file")
                 let finished = try ProgramRun.run(
-                    host.command.map { $0 == host.root ? host.path("file") : $0 } + ["images"], environment: host.environment)
+                    host.command.map { $0 == host.root ? host.path("file") : $0 } + ["images"],
+                    environment: host.environment)
                 #expect(finished.exit != 0 && finished.exit < 128)
                 #expect(finished.errorText.contains(host.path("file")))
             }

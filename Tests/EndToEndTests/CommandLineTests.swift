@@ -11,14 +11,21 @@ extension EndToEnd {
                 try host.ok("man", "--output", host.path("man"))
                 let pages = Set(try File.names(in: host.path("man")))
                 #expect(pages.contains("apus.1"))
-                for command in ["run", "create", "start", "ps", "logs", "exec", "attach", "stop", "kill", "wait", "rm", "inspect", "images", "load", "import", "pull", "tag", "rmi", "save"] {
+                for command in [
+                    "run", "create", "start", "ps", "logs", "exec", "attach", "stop", "kill", "wait", "rm",
+                    "inspect", "images", "load", "import", "pull", "tag", "rmi", "save",
+                ] {
                     #expect(help.contains("\n  \(command) "), "\(command)")
                     #expect(pages.contains("apus-\(command).1"), "\(command)")
                     let own = try host.ok(command, "--help")
                     #expect(own.hasPrefix("Usage:  apus \(command)"), "\(command)")
                 }
                 let run = try host.ok("run", "--help")
-                for flag in ["detach", "interactive", "tty", "rm", "name", "entrypoint", "env", "volume", "workdir", "user", "hostname", "read-only", "tmpfs", "cap-add", "cap-drop", "privileged", "memory", "cpus", "pids-limit", "network", "publish", "init", "restart", "runtime"] {
+                for flag in [
+                    "detach", "interactive", "tty", "rm", "name", "entrypoint", "env", "volume", "workdir",
+                    "user", "hostname", "read-only", "tmpfs", "cap-add", "cap-drop", "privileged", "memory",
+                    "cpus", "pids-limit", "network", "publish", "init", "restart", "runtime",
+                ] {
                     #expect(run.contains(" --\(flag)"), "\(flag)")
                 }
                 #expect(try host.ok("container", "run", "--help").contains("apus container run"))
@@ -32,7 +39,10 @@ extension EndToEnd {
                 for name in try File.names(in: host.path("man")) {
                     let text = try File.readText("\(host.path("man"))/\(name)")
                     if text.hasPrefix(".so ") { continue }
-                    let checked = try ProgramRun.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", "\(host.path("man"))/\(name)"])
+                    let checked = try ProgramRun.run([
+                        "man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z",
+                        "\(host.path("man"))/\(name)",
+                    ])
                     #expect(checked.exit == 0 && checked.errorText == "", "\(name): \(checked.errorText)")
                 }
             }
@@ -43,7 +53,9 @@ extension EndToEnd {
                 try host.write(try host.ok("completion", "bash"), to: "apus.bash")
                 let id = try host.ok("create", "--name", "\(host.prefix)-complete", try host.busybox())
                 func complete(_ words: String...) throws -> [String] {
-                    let line = (["apus", "--root", host.root, "--runroot", host.runRoot] + words).map { "'\($0)'" }.joined(separator: " ")
+                    let line = (["apus", "--root", host.root, "--runroot", host.runRoot] + words).map {
+                        "'\($0)'"
+                    }.joined(separator: " ")
                     let script = """
                         source \(host.path("apus.bash"))
                         COMP_WORDS=(\(line)); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))

@@ -11,7 +11,10 @@ extension EndToEnd {
             for moment in 0..<moments {
                 let run = try ProgramRun(host.command + arguments, environment: host.environment)
                 let wait = takes * moment / (moments - 1)
-                usleep(useconds_t(wait.components.attoseconds / 1_000_000_000_000 + wait.components.seconds * 1_000_000))
+                usleep(
+                    useconds_t(
+                        wait.components.attoseconds / 1_000_000_000_000 + wait.components.seconds * 1_000_000)
+                )
                 // The children too, as the OOM killer or a power cut may choose them.
                 let children = Kernel.children(of: run.pid)
                 run.send(SIGKILL)
@@ -29,7 +32,9 @@ extension EndToEnd {
         @Test func killedPulls() throws {
             try Host.with { host in
                 var extra = TarBuilder()
-                for index in 0..<40 { extra.add("dir\(index)/f", .file, String(repeating: "x", count: 40_000)) }
+                for index in 0..<40 {
+                    extra.add("dir\(index)/f", .file, String(repeating: "x", count: 40_000))
+                }
                 try ImageBuilder.busybox(adding: extra).writeLayout(to: host.path("layout"), tag: "v1")
                 let pull = ["pull", "-q", "oci:\(host.path("layout")):v1"]
                 let takes = try Self.time(host, pull)
@@ -42,7 +47,9 @@ extension EndToEnd {
                 }
                 let id = try host.ok(
                     "pull", "-q", "oci:\(host.path("layout")):v1")
-                #expect(try host.ok("run", "--rm", "--network", "none", id, "sh", "-c", "ls -d /dir* | wc -l") == "40")
+                #expect(
+                    try host.ok("run", "--rm", "--network", "none", id, "sh", "-c", "ls -d /dir* | wc -l")
+                        == "40")
                 try host.ok("rmi", id)
                 try Self.expectEmpty(host)
             }
@@ -52,7 +59,9 @@ extension EndToEnd {
         static func expectEmpty(_ host: Host) throws {
             #expect(try host.ok("ps", "-aq") == "")
             #expect(try host.ok("images", "-aq") == "")
-            for place in ["blobs/sha256", "overlay/layers", "overlay/snapshots", "ingest", "trash", "containers"] {
+            for place in [
+                "blobs/sha256", "overlay/layers", "overlay/snapshots", "ingest", "trash", "containers",
+            ] {
                 let names = (try? File.names(in: "\(host.root)/\(place)")) ?? []
                 #expect(names.isEmpty, "\(place): \(names)")
             }
@@ -65,7 +74,9 @@ extension EndToEnd {
                 let takes = try Self.time(host, run)
                 try Self.killed(host, moments: 25, takes: takes, run)
                 try host.eventually("what was started ends by itself") { try host.ok("ps", "-q") == "" }
-                for id in try host.ok("ps", "-aq").split(separator: "\n") { try host.ok("rm", "-f", String(id)) }
+                for id in try host.ok("ps", "-aq").split(separator: "\n") {
+                    try host.ok("rm", "-f", String(id))
+                }
                 #expect(try host.apus(list: run).exit == 0)
                 try host.ok("rmi", image)
                 try Self.expectEmpty(host)
@@ -79,7 +90,8 @@ extension EndToEnd {
                 for moment in 0..<12 {
                     let pause = useconds_t(moment * 4_000)
                     for arguments in [
-                        ["run", "-d", "--name", name, image, "sleep", "1000"], ["stop", "-t", "1", name], ["rm", "-f", "-t", "0", name],
+                        ["run", "-d", "--name", name, image, "sleep", "1000"], ["stop", "-t", "1", name],
+                        ["rm", "-f", "-t", "0", name],
                     ] {
                         let run = try ProgramRun(host.command + arguments, environment: host.environment)
                         usleep(pause)
@@ -102,11 +114,14 @@ extension EndToEnd {
                 for moment in 0..<10 {
                     let run = try host.start("run", "-d", image, "sleep", "1000")
                     usleep(useconds_t(moment * 3_000))
-                    for process in Kernel.processes(mentioning: host.root) where !process.contains(" run -d ") {
+                    for process in Kernel.processes(mentioning: host.root) where !process.contains(" run -d ")
+                    {
                         if let pid = pid_t(process.prefix { $0 != " " }) { kill(pid, SIGKILL) }
                     }
                     _ = try run.finish()
-                    for id in try host.ok("ps", "-aq").split(separator: "\n") { try host.ok("rm", "-f", "-t", "0", String(id)) }
+                    for id in try host.ok("ps", "-aq").split(separator: "\n") {
+                        try host.ok("rm", "-f", "-t", "0", String(id))
+                    }
                 }
                 #expect(try host.ok("run", "--rm", image, "echo", "fine") == "fine")
                 try host.ok("rmi", image)
@@ -130,14 +145,18 @@ extension EndToEnd {
                 #expect(try host.ok("images", "-q") == "")
                 try ProgramRun.tool("mount", "-o", "remount,size=64m", host.root)
                 let id = try host.ok("pull", "-q", "oci:\(host.path("layout")):v1")
-                #expect(try host.ok("run", "--rm", "--network", "none", id, "wc", "-c", "/big").hasPrefix("6291456"))
+                #expect(
+                    try host.ok("run", "--rm", "--network", "none", id, "wc", "-c", "/big").hasPrefix(
+                        "6291456"))
             }
         }
 
         @Test func twoPullsOfTheSameAtOnce() throws {
             try Host.with { host in
                 try ImageBuilder.busybox().writeLayout(to: host.path("layout"), tag: "v1")
-                let runs = try (0..<6).map { _ in try host.start("pull", "-q", "oci:\(host.path("layout")):v1") }
+                let runs = try (0..<6).map { _ in
+                    try host.start("pull", "-q", "oci:\(host.path("layout")):v1")
+                }
                 let ends = try runs.map { try $0.finish() }
                 for end in ends { #expect(end.exit == 0, "\(end)") }
                 #expect(Set(ends.map(\.text)).count == 1)

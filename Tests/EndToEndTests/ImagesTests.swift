@@ -5,7 +5,9 @@ import Testing
 extension EndToEnd {
     /// Images in and images here: load, import, pull, images, inspect, tag, rmi, save.
     @Suite struct ImagesTests {
-        static func marked(_ text: String, _ compression: ImageBuilder.Compression = .gzip) throws -> ImageBuilder {
+        static func marked(_ text: String, _ compression: ImageBuilder.Compression = .gzip) throws
+            -> ImageBuilder
+        {
             var extra = TarBuilder()
             extra.add("marker", .file, text + "\n", mode: 0o644)
             return try .busybox(adding: extra, compression)
@@ -51,7 +53,9 @@ extension EndToEnd {
                 let layout = host.path("layout")
                 try Self.marked("layout", compression).writeLayout(to: layout, tag: "v1")
                 let pulled = try host.ok("pull", "-q", "oci:\(layout):v1")
-                #expect(try Self.marker(host, pulled.split(separator: "\n").last.map(String.init) ?? "") == "layout")
+                #expect(
+                    try Self.marker(host, pulled.split(separator: "\n").last.map(String.init) ?? "")
+                        == "layout")
             }
         }
 
@@ -91,7 +95,8 @@ extension EndToEnd {
                 try host.ok("pull", "--tls-verify=false", "\(name):1.0")
                 #expect(try Self.marker(host, "\(name):1.0") == "registry")
                 let digest = try ProgramRun.tool(
-                    "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://\(name):1.0")
+                    "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}",
+                    "docker://\(name):1.0")
                 try host.ok("rmi", "\(name):1.0")
                 try host.ok("pull", "--tls-verify=false", "\(name)@\(digest)")
                 #expect(try Self.marker(host, "\(name)@\(digest)") == "registry")
@@ -125,14 +130,19 @@ extension EndToEnd {
                 try Self.marked("auth").writeLayout(to: host.path("layout"), tag: "v1")
                 let name = "\(registry.address)/private:1"
                 try ProgramRun.tool(
-                    "skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", "-q", "--dest-creds", "tester:secret",
+                    "skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", "-q", "--dest-creds",
+                    "tester:secret",
                     "oci:\(host.path("layout")):v1", "docker://\(name)")
                 let refused = try host.apus("pull", "-q", "--tls-verify=false", name)
                 #expect(refused.exit != 0)
-                #expect(["unauthorized", "authentication", "401", "log in"].contains { refused.errorText.lowercased().contains($0) }, "\(refused)")
+                #expect(
+                    ["unauthorized", "authentication", "401", "log in"].contains {
+                        refused.errorText.lowercased().contains($0)
+                    }, "\(refused)")
                 // tester:secret
                 try host.write(
-                    #"{"auths":{"\#(registry.address)":{"auth":"dGVzdGVyOnNlY3JldA=="}}}"#, to: "home/auth.json")
+                    #"{"auths":{"\#(registry.address)":{"auth":"dGVzdGVyOnNlY3JldA=="}}}"#,
+                    to: "home/auth.json")
                 try host.ok("pull", "-q", "--tls-verify=false", name)
                 #expect(try Self.marker(host, name) == "auth")
             }
@@ -192,13 +202,16 @@ extension EndToEnd {
                 let id = try host.ok("images", "-q", "--no-trunc", image)
                 #expect(id.hasPrefix("sha256:") && id.count == 71)
                 try host.ok("tag", image, "example.com/other:2")
-                let rows = try host.ok("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").split(separator: "\n")
+                let rows = try host.ok("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").split(
+                    separator: "\n")
                 #expect(rows.count == 2)
                 #expect(rows.contains { $0.hasPrefix("example.com/other:2 ") })
                 let inspected = try JSON(parsing: try host.ok("inspect", image))
                 #expect(inspected.array?.first?["Architecture"] == "amd64")
                 #expect(inspected.array?.first?["Config"]?["Cmd"] == ["/bin/sh"])
-                #expect(try host.ok("image", "inspect", "--format", "{{len .RepoTags}} {{.Os}}", image) == "2 linux")
+                #expect(
+                    try host.ok("image", "inspect", "--format", "{{len .RepoTags}} {{.Os}}", image)
+                        == "2 linux")
                 try host.ok("rmi", "example.com/other:2")
                 #expect(try host.ok("images", "-q").split(separator: "\n").count == 1)
                 try host.ok("rmi", image)
@@ -213,7 +226,9 @@ extension EndToEnd {
                 let id = try host.ok("create", "--name", "\(host.prefix)-user", image)
                 let refused = try host.apus("rmi", image)
                 #expect(refused.exit != 0)
-                #expect(refused.errorText.contains(String(id.prefix(12))) || refused.errorText.contains("\(host.prefix)-user"))
+                #expect(
+                    refused.errorText.contains(String(id.prefix(12)))
+                        || refused.errorText.contains("\(host.prefix)-user"))
                 #expect(try host.ok("images", "-q") != "")
                 try host.ok("rm", id)
                 try host.ok("rmi", image)
@@ -222,7 +237,9 @@ extension EndToEnd {
 
         @Test func savesWhatItLoaded() throws {
             try Host.with { host in
-                try host.ok("load", input: .bytes(try Self.marked("kept").dockerArchive(tags: ["example.com/kept:1"])))
+                try host.ok(
+                    "load", input: .bytes(try Self.marked("kept").dockerArchive(tags: ["example.com/kept:1"]))
+                )
                 let id = try host.ok("images", "-q", "--no-trunc")
                 for format in ["docker-archive", "oci-archive"] {
                     let file = host.path("\(format).tar")
@@ -263,7 +280,8 @@ extension EndToEnd {
                 let id = try host.ok("pull", "-q", "oci:\(host.path("layout")):v1")
                 let listing = try host.ok(
                     "run", "--rm", "--network", "none", id, "sh", "-c",
-                    "ls /d /opaque; stat -c '%a %u %g %h' /d/kept; readlink /link; cat /hard; ls /nothing /.wh.nothing 2>&1 | wc -l")
+                    "ls /d /opaque; stat -c '%a %u %g %h' /d/kept; readlink /link; cat /hard; ls /nothing /.wh.nothing 2>&1 | wc -l"
+                )
                 #expect(listing == "/d:\nkept\n\n/opaque:\nnew\n4755 1000 1001 2\nd/kept\nkept2")
             }
         }

@@ -6,7 +6,9 @@ extension EndToEnd {
     @Suite struct LogsTests {
         @Test func bothStreamsWithTailSinceAndTimes() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", try host.busybox(), "sh", "-c", "for i in 1 2 3 4 5; do echo out$i; done; echo err >&2")
+                let id = try host.detached(
+                    "--network", "none", try host.busybox(), "sh", "-c",
+                    "for i in 1 2 3 4 5; do echo out$i; done; echo err >&2")
                 try host.ok("wait", id)
                 let all = try host.apus("logs", id)
                 #expect(all.text == "out1\nout2\nout3\nout4\nout5")
@@ -22,7 +24,9 @@ extension EndToEnd {
 
         @Test func followsUntilTheEnd() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", try host.busybox(), "sh", "-c", "echo first; while [ ! -e /go ]; do sleep 0.05; done; echo last")
+                let id = try host.detached(
+                    "--network", "none", try host.busybox(), "sh", "-c",
+                    "echo first; while [ ! -e /go ]; do sleep 0.05; done; echo last")
                 let follower = try host.start("logs", "-f", id)
                 try follower.wait(for: "first line") { follower.text.contains("first\n") }
                 try host.ok("exec", id, "touch", "/go")
@@ -34,7 +38,9 @@ extension EndToEnd {
 
         @Test func longAndUnfinishedLinesStayWhole() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", try host.busybox(), "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' a; echo; printf unfinished")
+                let id = try host.detached(
+                    "--network", "none", try host.busybox(), "sh", "-c",
+                    "head -c 100000 /dev/zero | tr '\\0' a; echo; printf unfinished")
                 try host.ok("wait", id)
                 let output = try host.apus("logs", id).text
                 #expect(output == String(repeating: "a", count: 100_000) + "\nunfinished")
@@ -47,9 +53,14 @@ extension EndToEnd {
                 // podman's json-file is its k8s-file.
                 if Programs.peer != nil, driver == "json-file" { return }
                 let file = host.path("the.log")
-                var options = ["run", "-d", "--network", "none", "--log-driver", driver, "--log-opt", "max-size=20k"]
+                var options = [
+                    "run", "-d", "--network", "none", "--log-driver", driver, "--log-opt", "max-size=20k",
+                ]
                 if Programs.peer == nil { options += ["--log-opt", "max-file=3"] }
-                options += ["--log-opt", "path=\(file)", try host.busybox(), "sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line number $i; i=$((i+1)); done"]
+                options += [
+                    "--log-opt", "path=\(file)", try host.busybox(), "sh", "-c",
+                    "i=0; while [ $i -lt 2000 ]; do echo line number $i; i=$((i+1)); done",
+                ]
                 let id = try host.apus(list: options).text
                 try host.ok("wait", id)
                 let last = try host.apus("logs", "--tail", "1", id).text
@@ -77,7 +88,8 @@ extension EndToEnd {
 
         @Test func noDriverNoLog() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", "--log-driver", "none", try host.busybox(), "echo", "x")
+                let id = try host.detached(
+                    "--network", "none", "--log-driver", "none", try host.busybox(), "echo", "x")
                 try host.ok("wait", id)
                 let logs = try host.apus("logs", id)
                 #expect(logs.text == "")
@@ -86,7 +98,8 @@ extension EndToEnd {
 
         @Test func outputOfATerminalIsLogged() throws {
             try Host.with { host in
-                let id = try host.detached("-t", "--network", "none", try host.busybox(), "sh", "-c", "tty; echo on a terminal")
+                let id = try host.detached(
+                    "-t", "--network", "none", try host.busybox(), "sh", "-c", "tty; echo on a terminal")
                 try host.ok("wait", id)
                 #expect(try host.ok("logs", id).contains("on a terminal\r"))
             }

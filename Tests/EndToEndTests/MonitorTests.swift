@@ -13,7 +13,9 @@ extension EndToEnd {
                 let parent = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
                 #expect(Kernel.status(parent, "Name") == "apus-monitor")
                 // Nothing but the monitor and the container.
-                let added = Kernel.processes(mentioning: "apus").filter { !before.contains($0.prefix { $0 != " " }) }
+                let added = Kernel.processes(mentioning: "apus").filter {
+                    !before.contains($0.prefix { $0 != " " })
+                }
                 #expect(added.count == 1, "\(added)")
                 #expect(Kernel.children(of: parent) == [pid])
                 #expect(Kernel.status(parent, "Threads") == "1")
@@ -29,7 +31,9 @@ extension EndToEnd {
 
         @Test func theMonitorOutlivesTheCommandAndRecordsTheEnd() throws {
             try Host.with { host in
-                let run = try host.start("run", "--name", "\(host.prefix)-o", "--network", "none", try host.busybox(), "sh", "-c", "echo up; while [ ! -e /go ]; do sleep 0.05; done; echo later; exit 21")
+                let run = try host.start(
+                    "run", "--name", "\(host.prefix)-o", "--network", "none", try host.busybox(), "sh", "-c",
+                    "echo up; while [ ! -e /go ]; do sleep 0.05; done; echo later; exit 21")
                 try run.wait(for: "up") { run.text.contains("up") }
                 run.send(SIGKILL)
                 _ = try run.finish()
@@ -64,14 +68,17 @@ extension EndToEnd {
 
         @Test func psTellsTheTruthAfterAReboot() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", "--name", "\(host.prefix)-r", try host.busybox(), "sleep", "1000")
+                let id = try host.detached(
+                    "--network", "none", "--name", "\(host.prefix)-r", try host.busybox(), "sleep", "1000")
                 let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
                 let monitor = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
                 // As a power cut leaves it: no process, no mount, an empty run directory.
                 kill(monitor, SIGKILL)
                 kill(pid, SIGKILL)
                 try host.eventually("the container is gone") { !Kernel.exists(pid) }
-                for mount in Kernel.mounts().reversed() where mount.hasPrefix(host.scratch) { umount2(mount, Int32(MNT_DETACH)) }
+                for mount in Kernel.mounts().reversed() where mount.hasPrefix(host.scratch) {
+                    umount2(mount, Int32(MNT_DETACH))
+                }
                 try File.removeTree(host.runRoot)
                 #expect(try host.ok("ps", "-q") == "")
                 #expect(try host.ok("ps", "-a", "--format", "{{.Names}}") == "\(host.prefix)-r")

@@ -7,7 +7,10 @@ extension EndToEnd {
     @Suite struct RunTests {
         /// A container without a network; what it prints.
         static func shell(_ host: Host, _ options: [String], _ script: String) throws -> Finished {
-            try host.apus(list: ["run", "--rm", "--network", "none"] + options + [try host.busybox(), "sh", "-c", script])
+            try host.apus(
+                list: ["run", "--rm", "--network", "none"] + options + [
+                    try host.busybox(), "sh", "-c", script,
+                ])
         }
 
         @Test func printsAndEndsAsItsProcessDoes() throws {
@@ -44,9 +47,13 @@ extension EndToEnd {
         @Test func environmentWorkingDirectoryAndEntrypoint() throws {
             try Host.with { host in
                 let image = try host.busybox()
-                let shown = try Self.shell(host, ["-e", "A=1", "--env", "B=x y", "-e", "HOME", "-w", "/tmp", "--hostname", "box"], "echo $A-$B-$PWD-$HOSTNAME-$(hostname)-$PATH")
+                let shown = try Self.shell(
+                    host, ["-e", "A=1", "--env", "B=x y", "-e", "HOME", "-w", "/tmp", "--hostname", "box"],
+                    "echo $A-$B-$PWD-$HOSTNAME-$(hostname)-$PATH")
                 #expect(shown.text == "1-x y-/tmp-box-box-/bin")
-                #expect(try host.ok("run", "--rm", "--network", "none", "--entrypoint", "echo", image, "a", "b") == "a b")
+                #expect(
+                    try host.ok("run", "--rm", "--network", "none", "--entrypoint", "echo", image, "a", "b")
+                        == "a b")
                 let made = try Self.shell(host, ["-w", "/made/for/it"], "pwd")
                 // Docker makes the directory, podman 4 refuses.
                 #expect(made.text == "/made/for/it" || Programs.peer != nil)
@@ -57,7 +64,9 @@ extension EndToEnd {
 
         @Test func usersAreLookedUpInTheImage() throws {
             try Host.with { host in
-                #expect(try Self.shell(host, ["-u", "bob"], "id -u; id -g; id -G; echo $HOME").text == "1000\n1001\n1001 1002\n/home")
+                #expect(
+                    try Self.shell(host, ["-u", "bob"], "id -u; id -g; id -G; echo $HOME").text
+                        == "1000\n1001\n1001 1002\n/home")
                 #expect(try Self.shell(host, ["-u", "1000:0"], "id -u; id -g").text == "1000\n0")
                 #expect(try Self.shell(host, ["-u", "77"], "id -u; id -g").text == "77\n0")
                 #expect(try Self.shell(host, ["-u", "bob:extra"], "id -g").text == "1002")
@@ -71,14 +80,17 @@ extension EndToEnd {
             try Host.with { host in
                 try host.write("from the host\n", to: "shared/file")
                 let shared = host.path("shared")
-                #expect(try Self.shell(host, ["-v", "\(shared):/data"], "cat /data/file; echo back > /data/out").text == "from the host")
+                #expect(
+                    try Self.shell(host, ["-v", "\(shared):/data"], "cat /data/file; echo back > /data/out")
+                        .text == "from the host")
                 #expect(try File.readText("\(shared)/out") == "back\n")
                 let readOnly = try Self.shell(host, ["-v", "\(shared):/data:ro"], "echo no > /data/x")
                 #expect(readOnly.exit != 0 && readOnly.errorText.contains("Read-only"))
                 let volume = "\(host.prefix)-vol"
                 try #require(try Self.shell(host, ["-v", "\(volume):/v"], "echo kept > /v/f").exit == 0)
                 #expect(try Self.shell(host, ["-v", "\(volume):/v"], "cat /v/f").text == "kept")
-                #expect(try Self.shell(host, ["-v", "\(shared)/file:/one"], "cat /one").text == "from the host")
+                #expect(
+                    try Self.shell(host, ["-v", "\(shared)/file:/one"], "cat /one").text == "from the host")
                 let absent = try Self.shell(host, ["-v", "/no/such/dir-\(host.prefix):/x"], "true")
                 // Docker makes the directory, podman refuses.
                 #expect(absent.exit == 125 || File.exists("/no/such/dir-\(host.prefix)"))
@@ -98,8 +110,12 @@ extension EndToEnd {
             try Host.with { host in
                 let refused = try Self.shell(host, ["--read-only"], "echo x > /root/f")
                 #expect(refused.exit != 0 && refused.errorText.contains("Read-only"))
-                let scratch = try Self.shell(host, ["--read-only", "--tmpfs", "/scratch:size=1m,mode=1777"], "echo x > /scratch/f && cat /scratch/f && grep ' /scratch ' /proc/mounts && stat -c %a /scratch")
-                #expect(scratch.text.hasPrefix("x\ntmpfs /scratch tmpfs rw") && scratch.text.hasSuffix("1777"))
+                let scratch = try Self.shell(
+                    host, ["--read-only", "--tmpfs", "/scratch:size=1m,mode=1777"],
+                    "echo x > /scratch/f && cat /scratch/f && grep ' /scratch ' /proc/mounts && stat -c %a /scratch"
+                )
+                #expect(
+                    scratch.text.hasPrefix("x\ntmpfs /scratch tmpfs rw") && scratch.text.hasSuffix("1777"))
                 #expect(scratch.text.contains("size=1024k"))
                 #expect(try Self.shell(host, [], "echo w > /root/f && cat /root/f").text == "w")
             }
@@ -109,14 +125,18 @@ extension EndToEnd {
             try Host.with { host in
                 let image = try host.busybox()
                 let name = "\(host.prefix)-c"
-                let id = try host.ok("create", "--name", name, "--network", "none", image, "sh", "-c", "echo ran; exit 3")
+                let id = try host.ok(
+                    "create", "--name", name, "--network", "none", image, "sh", "-c", "echo ran; exit 3")
                 #expect(id.count == 64)
-                #expect(try host.ok("ps", "-a", "--format", "{{.Names}} {{.Status}}").contains("\(name) Created"))
+                #expect(
+                    try host.ok("ps", "-a", "--format", "{{.Names}} {{.Status}}").contains("\(name) Created"))
                 #expect(try host.ok("ps", "-q") == "")
                 #expect(try host.ok("start", name) == name)
                 #expect(try host.ok("wait", name) == "3")
                 #expect(try host.ok("logs", name) == "ran")
-                #expect(try host.ok("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name) == "exited 3")
+                #expect(
+                    try host.ok("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name)
+                        == "exited 3")
                 // Again, from the state it left.
                 try host.ok("start", String(id.prefix(12)))
                 #expect(try host.ok("wait", id) == "3")
@@ -128,7 +148,8 @@ extension EndToEnd {
 
         @Test func startAttachedGivesOutputAndExitCode() throws {
             try Host.with { host in
-                let id = try host.ok("create", "-i", "--network", "none", try host.busybox(), "sh", "-c", "cat; exit 5")
+                let id = try host.ok(
+                    "create", "-i", "--network", "none", try host.busybox(), "sh", "-c", "cat; exit 5")
                 let finished = try host.apus("start", "-a", "-i", id, input: .text("through\n"))
                 #expect(finished.text == "through")
                 #expect(finished.exit == 5)
@@ -138,12 +159,16 @@ extension EndToEnd {
         @Test func stopSendsItsSignalThenKills() throws {
             try Host.with { host in
                 let image = try host.busybox()
-                let polite = try host.detached("--network", "none", image, "sh", "-c", "trap 'echo bye; exit 9' TERM; echo up; while :; do sleep 0.05; done")
+                let polite = try host.detached(
+                    "--network", "none", image, "sh", "-c",
+                    "trap 'echo bye; exit 9' TERM; echo up; while :; do sleep 0.05; done")
                 try host.eventually("it is up") { try host.ok("logs", polite) == "up" }
                 try host.ok("stop", "-t", "10", polite)
                 #expect(try host.ok("inspect", "--format", "{{.State.ExitCode}}", polite) == "9")
                 #expect(try host.ok("logs", polite) == "up\nbye")
-                let stubborn = try host.detached("--network", "none", image, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
+                let stubborn = try host.detached(
+                    "--network", "none", image, "sh", "-c",
+                    "trap '' TERM; echo up; while :; do sleep 0.05; done")
                 try host.eventually("it is up") { try host.ok("logs", stubborn) == "up" }
                 let stopped = try host.apus("stop", "-t", "1", stubborn)
                 #expect(stopped.exit == 0)
@@ -156,7 +181,9 @@ extension EndToEnd {
 
         @Test func killSendsAnySignal() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", try host.busybox(), "sh", "-c", "trap 'echo usr1' USR1; echo up; while :; do sleep 0.05; done")
+                let id = try host.detached(
+                    "--network", "none", try host.busybox(), "sh", "-c",
+                    "trap 'echo usr1' USR1; echo up; while :; do sleep 0.05; done")
                 try host.eventually("it is up") { try host.ok("logs", id) == "up" }
                 try host.ok("kill", "--signal", "USR1", id)
                 try host.eventually("the signal arrives") { try host.ok("logs", id) == "up\nusr1" }
@@ -169,17 +196,26 @@ extension EndToEnd {
 
         @Test func execRunsBeside() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", "-e", "A=1", "--name", "\(host.prefix)-e", try host.busybox(), "sleep", "1000")
+                let id = try host.detached(
+                    "--network", "none", "-e", "A=1", "--name", "\(host.prefix)-e", try host.busybox(),
+                    "sleep", "1000")
                 #expect(try host.ok("exec", id, "sh", "-c", "echo $A; hostname") == "1\n\(id.prefix(12))")
-                #expect(try host.ok("exec", "-e", "B=2", "-w", "/etc", "-u", "bob", id, "sh", "-c", "echo $B $PWD $(id -u)") == "2 /etc 1000")
+                #expect(
+                    try host.ok(
+                        "exec", "-e", "B=2", "-w", "/etc", "-u", "bob", id, "sh", "-c",
+                        "echo $B $PWD $(id -u)") == "2 /etc 1000")
                 #expect(try host.apus("exec", id, "sh", "-c", "exit 42").exit == 42)
                 #expect(try host.apus("exec", id, "no-such-command").exit == 127)
                 #expect(try host.apus("exec", id, "/etc").exit == 126)
                 #expect(try host.apus("exec", "-i", id, "cat", input: .text("in\n")).text == "in")
                 #expect(try host.apus("exec", id, "cat", input: .text("not read\n")).text == "")
-                #expect(try host.ok("exec", id, "sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '") == "sleep 1000 ")
+                #expect(
+                    try host.ok("exec", id, "sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '") == "sleep 1000 "
+                )
                 try host.ok("exec", "-d", id, "sh", "-c", "echo detached > /tmp/d")
-                try host.eventually("the detached exec writes") { try host.apus("exec", id, "cat", "/tmp/d").text == "detached" }
+                try host.eventually("the detached exec writes") {
+                    try host.apus("exec", id, "cat", "/tmp/d").text == "detached"
+                }
                 try host.ok("kill", id)
                 try host.ok("wait", id)
                 #expect(try host.apus("exec", id, "true").exit != 0)
@@ -200,13 +236,19 @@ extension EndToEnd {
         @Test func psTellsNamesImagesStatesAndFilters() throws {
             try Host.with { host in
                 let image = try host.busybox()
-                let up = try host.detached("--network", "none", "--name", "\(host.prefix)-up", image, "sleep", "1000")
-                let done = try host.detached("--network", "none", "--name", "\(host.prefix)-done", image, "sh", "-c", "exit 4")
+                let up = try host.detached(
+                    "--network", "none", "--name", "\(host.prefix)-up", image, "sleep", "1000")
+                let done = try host.detached(
+                    "--network", "none", "--name", "\(host.prefix)-done", image, "sh", "-c", "exit 4")
                 try host.ok("wait", done)
                 #expect(try host.ok("ps", "-q", "--no-trunc") == up)
                 #expect(try host.ok("ps", "-aq", "--no-trunc").split(separator: "\n").count == 2)
-                #expect(try host.ok("ps", "--format", "{{.Names}}|{{.Image}}|{{.ID}}") == "\(host.prefix)-up|\(image)|\(up.prefix(12))")
-                #expect(try host.ok("ps", "-a", "--filter", "status=exited", "--format", "{{.Names}} {{.Status}}").hasPrefix("\(host.prefix)-done Exited (4) "))
+                #expect(
+                    try host.ok("ps", "--format", "{{.Names}}|{{.Image}}|{{.ID}}")
+                        == "\(host.prefix)-up|\(image)|\(up.prefix(12))")
+                #expect(
+                    try host.ok("ps", "-a", "--filter", "status=exited", "--format", "{{.Names}} {{.Status}}")
+                        .hasPrefix("\(host.prefix)-done Exited (4) "))
                 #expect(try host.ok("ps", "-aq", "--no-trunc", "--filter", "name=\(host.prefix)-up") == up)
                 let table = try host.ok("ps", "-a").split(separator: "\n")
                 #expect(table.first?.hasPrefix("CONTAINER ID  ") ?? false)
@@ -216,10 +258,15 @@ extension EndToEnd {
 
         @Test(.ours) func initReapsOrphans() throws {
             try Host.with { host in
-                let id = try host.detached("--network", "none", "--init", try host.busybox(), "sh", "-c", "while :; do (sh -c 'sleep 0.01 & exit 0'); sleep 0.02; done")
-                try host.eventually("init is process 1") { try host.ok("exec", id, "cat", "/proc/1/comm").contains("init") || Programs.peer != nil }
+                let id = try host.detached(
+                    "--network", "none", "--init", try host.busybox(), "sh", "-c",
+                    "while :; do (sh -c 'sleep 0.01 & exit 0'); sleep 0.02; done")
+                try host.eventually("init is process 1") {
+                    try host.ok("exec", id, "cat", "/proc/1/comm").contains("init") || Programs.peer != nil
+                }
                 usleep(500_000)
-                let zombies = try host.ok("exec", id, "sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l")
+                let zombies = try host.ok(
+                    "exec", id, "sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l")
                 #expect((Int(zombies.trimmed) ?? 99) <= 2)
                 #expect(try Self.shell(host, ["--init"], "exit 6").exit == 6)
                 #expect(try Self.shell(host, ["--init"], "kill -9 $$").exit == 137)
@@ -233,7 +280,9 @@ extension EndToEnd {
             if runtime == "crun", Kernel.mounts().contains("/sys/fs/cgroup/unified") { return }
             try Host.with { host in
                 let image = try host.busybox()
-                let finished = try host.apus("run", "--rm", "--network", "none", "--runtime", path, image, "sh", "-c", "echo $$; exit 3")
+                let finished = try host.apus(
+                    "run", "--rm", "--network", "none", "--runtime", path, image, "sh", "-c",
+                    "echo $$; exit 3")
                 #expect(finished.text == "1" && finished.exit == 3, "\(finished)")
                 let absent = try host.apus("run", "--rm", "--runtime", "/no/such/runtime", image, "true")
                 #expect(absent.exit == 125 || absent.exit == 127)
@@ -244,20 +293,27 @@ extension EndToEnd {
         @Test(.ours) func ourRuntimeServesPodmanToo() throws {
             guard Programs.find("podman") != nil else { return }
             try Host.with { host in
-                let podman = ["podman", "--root", host.path("p"), "--runroot", host.path("pr"), "--cgroup-manager", "cgroupfs", "--runtime", Programs.runtime]
+                let podman = [
+                    "podman", "--root", host.path("p"), "--runroot", host.path("pr"), "--cgroup-manager",
+                    "cgroupfs", "--runtime", Programs.runtime,
+                ]
                 func run(_ arguments: String...) throws -> Finished {
-                    try ProgramRun.run(podman + arguments, environment: host.environment + ["CONTAINERS_CONF=/etc/containers/containers.conf"])
+                    try ProgramRun.run(
+                        podman + arguments,
+                        environment: host.environment + ["CONTAINERS_CONF=/etc/containers/containers.conf"])
                 }
                 let imported = try run("import", try Fixtures.busyboxTar(), "localhost/bb")
                 try #require(imported.exit == 0, "\(imported)")
-                let finished = try run("run", "--rm", "--network", "none", "localhost/bb", "/bin/sh", "-c", "echo $$; exit 3")
+                let finished = try run(
+                    "run", "--rm", "--network", "none", "localhost/bb", "/bin/sh", "-c", "echo $$; exit 3")
                 #expect(finished.text == "1" && finished.exit == 3, "\(finished)")
             }
         }
 
         @Test func aContainersOwnLimitsAndLabels() throws {
             try Host.with { host in
-                let id = try host.ok("create", "--label", "team=a", "-l", "x", "--network", "none", try host.busybox())
+                let id = try host.ok(
+                    "create", "--label", "team=a", "-l", "x", "--network", "none", try host.busybox())
                 #expect(try host.ok("inspect", "--format", "{{.Config.Labels.team}}", id) == "a")
                 #expect(try host.ok("ps", "-aq", "--no-trunc", "--filter", "label=team=a") == id)
                 #expect(try host.ok("ps", "-aq", "--filter", "label=team=b") == "")

@@ -19,7 +19,9 @@ extension EndToEnd {
                 state = host.path("state")
                 try File.makeDirectories("\(path)/rootfs")
                 try ProgramRun.tool("tar", "-C", "\(path)/rootfs", "-xf", try Fixtures.busyboxTar())
-                let made = try ProgramRun.run([Programs.peer == nil ? Programs.runtime : "runc", "spec", "--bundle", path])
+                let made = try ProgramRun.run([
+                    Programs.peer == nil ? Programs.runtime : "runc", "spec", "--bundle", path,
+                ])
                 guard made.exit == 0 else { throw Unexpected("\(made)") }
                 config = try JSON(parsing: try File.read("\(path)/config.json"))
                 try edit { config in
@@ -34,7 +36,9 @@ extension EndToEnd {
                 }
                 let (state, runtime) = (state, runtime)
                 host.later {
-                    for id in (try? File.names(in: state)) ?? [] { _ = try? ProgramRun.run(runtime + ["delete", "-f", id]) }
+                    for id in (try? File.names(in: state)) ?? [] {
+                        _ = try? ProgramRun.run(runtime + ["delete", "-f", id])
+                    }
                 }
             }
 
@@ -57,8 +61,11 @@ extension EndToEnd {
 
             /// `create` whose container keeps our null device as its standard streams.
             func create(_ id: String, _ options: String...) throws {
-                let line = (runtime + ["create", "--bundle", path] + options + [id]).map { "'\($0)'" }.joined(separator: " ")
-                let finished = try ProgramRun.run(["sh", "-c", "\(line) < /dev/null > \(host.path("out")) 2>&1"])
+                let line = (runtime + ["create", "--bundle", path] + options + [id]).map { "'\($0)'" }.joined(
+                    separator: " ")
+                let finished = try ProgramRun.run([
+                    "sh", "-c", "\(line) < /dev/null > \(host.path("out")) 2>&1",
+                ])
                 guard finished.exit == 0 else {
                     throw Unexpected("\(finished) \((try? File.readText(host.path("out"))) ?? "")")
                 }
@@ -90,7 +97,8 @@ extension EndToEnd {
 
         @Test func createStartStateKillDelete() throws {
             try Host.with { host in
-                let bundle = try Bundle(host, arguments: ["sh", "-c", "echo started > /tmp/started; sleep 1000"])
+                let bundle = try Bundle(
+                    host, arguments: ["sh", "-c", "echo started > /tmp/started; sleep 1000"])
                 try bundle.create("life", "--pid-file", host.path("pid"))
                 let created = try bundle.state("life")
                 #expect(created["status"] == "created")
@@ -137,28 +145,46 @@ extension EndToEnd {
                 try bundle.edit { $0["hostname"] = "inside" }
                 try bundle.create("e")
                 #expect(try bundle.run("start", "e").exit == 0)
-                let finished = try bundle.run("exec", "e", "sh", "-c", "hostname; echo $X; pwd; id -u; exit 8")
+                let finished = try bundle.run(
+                    "exec", "e", "sh", "-c", "hostname; echo $X; pwd; id -u; exit 8")
                 #expect(finished.exit == 8)
-                #expect(finished.lines == ["inside", "/", "0"] || finished.lines == ["inside", "", "/", "0"])
-                let more = try bundle.run("exec", "--env", "X=y", "--cwd", "/etc", "--user", "1000:1001", "e", "sh", "-c", "echo $X $PWD $(id -u) $(id -g)")
+                #expect(
+                    finished.lines == ["inside", "/", "0"] || finished.lines == ["inside", "", "/", "0"])
+                let more = try bundle.run(
+                    "exec", "--env", "X=y", "--cwd", "/etc", "--user", "1000:1001", "e", "sh", "-c",
+                    "echo $X $PWD $(id -u) $(id -g)")
                 #expect(more.text == "y /etc 1000 1001")
                 #expect(try bundle.run("exec", "e", "cat", input: .text("through")).text == "through")
                 #expect(try bundle.run("exec", "e", "no-such").exit != 0)
-                let line = (bundle.runtime + ["exec", "--detach", "--pid-file", host.path("epid"), "e", "sleep", "500"]).joined(separator: " ")
+                let line =
+                    (bundle.runtime + [
+                        "exec", "--detach", "--pid-file", host.path("epid"), "e", "sleep", "500",
+                    ]).joined(separator: " ")
                 #expect(try ProgramRun.run(["sh", "-c", "\(line) > /dev/null 2>&1"]).exit == 0)
                 #expect(Kernel.exists(pid_t(try File.readText(host.path("epid")).trimmed) ?? 0))
-                #expect(try bundle.run("exec", "--process", try host.write(#"{"cwd":"/tmp","args":["pwd"],"env":["PATH=/bin"],"user":{"uid":0,"gid":0}}"#, to: "process.json"), "e").text == "/tmp")
+                #expect(
+                    try bundle.run(
+                        "exec", "--process",
+                        try host.write(
+                            #"{"cwd":"/tmp","args":["pwd"],"env":["PATH=/bin"],"user":{"uid":0,"gid":0}}"#,
+                            to: "process.json"), "e"
+                    ).text == "/tmp")
             }
         }
 
         @Test func terminalsComeOverTheConsoleSocket() throws {
             try Host.with { host in
-                let bundle = try Bundle(host, arguments: ["sh", "-c", "tty; stty size; echo via console"], terminal: true)
+                let bundle = try Bundle(
+                    host, arguments: ["sh", "-c", "tty; stty size; echo via console"], terminal: true)
                 let listener = try UnixSocket.listen(host.path("console"), .stream)
                 try bundle.create("t", "--console-socket", host.path("console"))
-                guard let connection = try UnixSocket.accept(listener.raw) else { throw Unexpected("nobody connects") }
+                guard let connection = try UnixSocket.accept(listener.raw) else {
+                    throw Unexpected("nobody connects")
+                }
                 var message = try UnixSocket.receive(connection.raw)
-                guard let terminal = message.descriptors.takeFirst() else { throw Unexpected("no descriptor comes") }
+                guard let terminal = message.descriptors.takeFirst() else {
+                    throw Unexpected("no descriptor comes")
+                }
                 #expect(try bundle.run("start", "t").exit == 0)
                 var seen = ""
                 var buffer = [UInt8](repeating: 0, count: 1024)
@@ -175,9 +201,22 @@ extension EndToEnd {
             try Host.with { host in
                 let bundle = try Bundle(host, arguments: ["sh", "-c", "echo process >> /tmp/order"])
                 let log = "\(bundle.path)/rootfs/tmp/order"
-                func hook(_ name: String) -> JSON { [["path": "/bin/sh", "args": ["sh", "-c", .string("echo \(name) >> \(log); cat > \(host.path("state-\(name)"))")]]] }
+                func hook(_ name: String) -> JSON {
+                    [
+                        [
+                            "path": "/bin/sh",
+                            "args": [
+                                "sh", "-c",
+                                .string("echo \(name) >> \(log); cat > \(host.path("state-\(name)"))"),
+                            ],
+                        ]
+                    ]
+                }
                 try bundle.edit {
-                    $0["hooks"] = ["createRuntime": hook("createRuntime"), "prestart": hook("prestart"), "poststart": hook("poststart"), "poststop": hook("poststop")]
+                    $0["hooks"] = [
+                        "createRuntime": hook("createRuntime"), "prestart": hook("prestart"),
+                        "poststart": hook("poststart"), "poststop": hook("poststop"),
+                    ]
                 }
                 try bundle.create("h")
                 #expect(Set(try File.readText(log).split(separator: "\n")) == ["prestart", "createRuntime"])

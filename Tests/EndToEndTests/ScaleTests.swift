@@ -8,7 +8,8 @@ extension EndToEnd {
             try Host.with { host in
                 let image = try host.busybox()
                 for number in 0..<200 {
-                    let finished = try host.apus("run", "-d", "--name", "\(host.prefix)-\(number)", image, "sleep", "1000")
+                    let finished = try host.apus(
+                        "run", "-d", "--name", "\(host.prefix)-\(number)", image, "sleep", "1000")
                     try #require(finished.exit == 0, "container \(number): \(finished)")
                 }
                 #expect(try host.ok("ps", "-q").split(separator: "\n").count == 200)
@@ -26,13 +27,17 @@ extension EndToEnd {
                 let image = try host.busybox()
                 let before = Kernel.census()
                 for _ in 0..<3 {
-                    let runs = try (0..<32).map { try host.start("run", "-d", "--name", "\(host.prefix)-p\($0)", image, "sleep", "1000") }
+                    let runs = try (0..<32).map {
+                        try host.start("run", "-d", "--name", "\(host.prefix)-p\($0)", image, "sleep", "1000")
+                    }
                     for run in runs {
                         let finished = try run.finish()
                         #expect(finished.exit == 0, "\(finished)")
                     }
                     #expect(try host.ok("ps", "-q").split(separator: "\n").count == 32)
-                    let removals = try (0..<32).map { try host.start("rm", "-f", "-t", "0", "\(host.prefix)-p\($0)") }
+                    let removals = try (0..<32).map {
+                        try host.start("rm", "-f", "-t", "0", "\(host.prefix)-p\($0)")
+                    }
                     for removal in removals {
                         let finished = try removal.finish()
                         #expect(finished.exit == 0, "\(finished)")

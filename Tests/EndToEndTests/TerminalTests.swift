@@ -7,7 +7,9 @@ extension EndToEnd {
     @Suite struct TerminalTests {
         @Test func aShellOnATerminal() throws {
             try Host.with { host in
-                let screen = try host.terminal("run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", rows: 33, columns: 101)
+                let screen = try host.terminal(
+                    "run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", rows: 33,
+                    columns: 101)
                 try screen.wait(for: "#")
                 screen.type("stty size; tty; echo mark$((40+2))\r")
                 try screen.wait(for: "mark42")
@@ -20,7 +22,9 @@ extension EndToEnd {
 
         @Test func resizingReachesTheContainer() throws {
             try Host.with { host in
-                let screen = try host.terminal("run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done")
+                let screen = try host.terminal(
+                    "run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", "-c",
+                    "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done")
                 try screen.wait(for: "ready")
                 try screen.resize(rows: 50, columns: 132)
                 try screen.wait(for: "50 132")
@@ -33,7 +37,9 @@ extension EndToEnd {
 
         @Test func controlCInterruptsTheContainersProcess() throws {
             try Host.with { host in
-                let screen = try host.terminal("run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "trap 'echo caught; exit 11' INT; echo ready; while :; do sleep 0.05; done")
+                let screen = try host.terminal(
+                    "run", "-it", "--rm", "--network", "none", try host.busybox(), "sh", "-c",
+                    "trap 'echo caught; exit 11' INT; echo ready; while :; do sleep 0.05; done")
                 try screen.wait(for: "ready")
                 screen.type([3])
                 try screen.wait(for: "caught")
@@ -44,7 +50,8 @@ extension EndToEnd {
         @Test func detachKeysLeaveItRunning() throws {
             try Host.with { host in
                 let name = "\(host.prefix)-d"
-                let screen = try host.terminal("run", "-it", "--name", name, "--network", "none", try host.busybox(), "sh")
+                let screen = try host.terminal(
+                    "run", "-it", "--name", name, "--network", "none", try host.busybox(), "sh")
                 try screen.wait(for: "#")
                 screen.type([16])  // ^P ^Q; podman knows them only one by one
                 if Programs.peer != nil { usleep(100_000) }
@@ -72,8 +79,14 @@ extension EndToEnd {
         @Test func theTerminalIsAsBeforeAfterwards() throws {
             try Host.with { host in
                 let image = try host.busybox()
-                let line = (host.command + ["run", "-it", "--rm", "--network", "none", image, "true"]).map { "'\($0)'" }.joined(separator: " ")
-                let screen = try PseudoTerminal(["sh", "-c", "stty -g > \(host.path("before")); \(line); stty -g > \(host.path("after"))"], environment: host.environment)
+                let line = (host.command + ["run", "-it", "--rm", "--network", "none", image, "true"]).map {
+                    "'\($0)'"
+                }.joined(separator: " ")
+                let screen = try PseudoTerminal(
+                    [
+                        "sh", "-c",
+                        "stty -g > \(host.path("before")); \(line); stty -g > \(host.path("after"))",
+                    ], environment: host.environment)
                 #expect(try screen.finish() == 0)
                 #expect(try File.readText(host.path("before")) == File.readText(host.path("after")))
             }
@@ -94,19 +107,28 @@ extension EndToEnd {
 
         @Test func aTerminalIsRefusedWithoutOne() throws {
             try Host.with { host in
-                let finished = try host.apus("run", "-it", "--rm", "--network", "none", try host.busybox(), "true", input: .text(""))
+                let finished = try host.apus(
+                    "run", "-it", "--rm", "--network", "none", try host.busybox(), "true", input: .text(""))
                 // Docker refuses, podman warns.
-                #expect(finished.errorText.lowercased().contains("tty") || finished.errorText.lowercased().contains("terminal"))
+                #expect(
+                    finished.errorText.lowercased().contains("tty")
+                        || finished.errorText.lowercased().contains("terminal"))
             }
         }
 
         @Test func standardInputArrivesWholeAndEnds() throws {
             try Host.with { host in
-                let finished = try host.apus("run", "-i", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "cat; echo end", input: .text("one\ntwo"))
+                let finished = try host.apus(
+                    "run", "-i", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "cat; echo end",
+                    input: .text("one\ntwo"))
                 #expect(finished.text == "one\ntwoend")
-                let without = try host.apus("run", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "cat; echo end", input: .text("lost"))
+                let without = try host.apus(
+                    "run", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "cat; echo end",
+                    input: .text("lost"))
                 #expect(without.text == "end")
-                let empty = try host.apus("run", "-i", "--rm", "--network", "none", try host.busybox(), "wc", "-c", input: .text(""))
+                let empty = try host.apus(
+                    "run", "-i", "--rm", "--network", "none", try host.busybox(), "wc", "-c", input: .text("")
+                )
                 #expect(empty.text.trimmed == "0")
             }
         }
@@ -115,12 +137,19 @@ extension EndToEnd {
             try Host.with { host in
                 let image = try host.busybox()
                 let size = Programs.peer == nil ? 1024 : 64
-                let container = (host.command + ["run", "-i", "--rm", "--network", "none", "--log-driver", "none", image, "cat"])
+                let container =
+                    (host.command + [
+                        "run", "-i", "--rm", "--network", "none", "--log-driver", "none", image, "cat",
+                    ])
                     .map { "'\($0)'" }.joined(separator: " ")
                 // A stream of pseudo-random bytes that both sides can make again.
-                let source = "openssl enc -aes-128-ctr -nosalt -K 0123456789abcdef0123456789abcdef -iv 0 < /dev/zero 2>/dev/null | head -c \(size)M"
+                let source =
+                    "openssl enc -aes-128-ctr -nosalt -K 0123456789abcdef0123456789abcdef -iv 0 < /dev/zero 2>/dev/null | head -c \(size)M"
                 let sums = try ProgramRun.run(
-                    ["bash", "-c", "set -o pipefail; \(source) | sha256sum; \(source) | \(container) | sha256sum"],
+                    [
+                        "bash", "-c",
+                        "set -o pipefail; \(source) | sha256sum; \(source) | \(container) | sha256sum",
+                    ],
                     environment: host.environment, timeout: .seconds(300))
                 #expect(sums.lines.count == 2)
                 #expect(sums.lines.first == sums.lines.last, "\(sums)")
@@ -129,9 +158,13 @@ extension EndToEnd {
 
         @Test func aReaderThatGoesAwayEndsIt() throws {
             try Host.with { host in
-                let container = (host.command + ["run", "--rm", "--network", "none", "--log-driver", "none", try host.busybox(), "yes"])
+                let container =
+                    (host.command + [
+                        "run", "--rm", "--network", "none", "--log-driver", "none", try host.busybox(), "yes",
+                    ])
                     .map { "'\($0)'" }.joined(separator: " ")
-                let first = try ProgramRun.run(["bash", "-c", "timeout 20 \(container) | head -1"], environment: host.environment)
+                let first = try ProgramRun.run(
+                    ["bash", "-c", "timeout 20 \(container) | head -1"], environment: host.environment)
                 #expect(first.text == "y")
             }
         }
@@ -140,7 +173,9 @@ extension EndToEnd {
             try Host.with { host in
                 let image = try host.busybox()
                 for _ in 0..<10 {
-                    let finished = try host.apus("run", "--rm", "--network", "none", image, "sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2")
+                    let finished = try host.apus(
+                        "run", "--rm", "--network", "none", image, "sh", "-c",
+                        "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2")
                     #expect(finished.output.count == 300_000)
                     #expect(finished.errorText == "end")
                 }
@@ -149,7 +184,9 @@ extension EndToEnd {
 
         @Test(.ours) func signalsAreProxiedToTheContainer() throws {
             try Host.with { host in
-                let run = try host.start("run", "--rm", "--network", "none", try host.busybox(), "sh", "-c", "trap 'echo term; exit 13' TERM; echo ready; while :; do sleep 0.05; done")
+                let run = try host.start(
+                    "run", "--rm", "--network", "none", try host.busybox(), "sh", "-c",
+                    "trap 'echo term; exit 13' TERM; echo ready; while :; do sleep 0.05; done")
                 try run.wait(for: "ready") { run.text.contains("ready") }
                 run.send(SIGTERM)
                 let finished = try run.finish()

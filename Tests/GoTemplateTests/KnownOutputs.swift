@@ -1,6 +1,7 @@
 // Written by Go's text/template itself over the same value; nil is an error.
 enum KnownOutputs {
-    static let data = #"{"A":{"B":"deep","N":null},"Name":"web","Up":"UPPER case","Count":3,"Zero":0,"Neg":-7,"Float":1.5,"Small":0.00001234,"Big":1e21,"Large":123456789012,"Yes":true,"No":false,"Null":null,"Empty":"","None":[],"List":["x","y","z"],"Nums":[3,1,2],"Mixed":["a",1,true,null,[1]],"Labels":{"b":"2","a":"1","c.d":"3"},"Objs":[{"N":"one","V":1},{"N":"two","V":2}],"Html":"<a&b>","Uni":"héllo","Quote":"say \"hi\"\n\ttab"}"#
+    static let data =
+        #"{"A":{"B":"deep","N":null},"Name":"web","Up":"UPPER case","Count":3,"Zero":0,"Neg":-7,"Float":1.5,"Small":0.00001234,"Big":1e21,"Large":123456789012,"Yes":true,"No":false,"Null":null,"Empty":"","None":[],"List":["x","y","z"],"Nums":[3,1,2],"Mixed":["a",1,true,null,[1]],"Labels":{"b":"2","a":"1","c.d":"3"},"Objs":[{"N":"one","V":1},{"N":"two","V":2}],"Html":"<a&b>","Uni":"héllo","Quote":"say \"hi\"\n\ttab"}"#
 
     static let cases: [(template: String, output: String?)] = [
         (#"plain"#, #"plain"#),
@@ -8,7 +9,10 @@ enum KnownOutputs {
         (#"{{ .Name }}"#, #"web"#),
         (#"{{.A.B}}"#, #"deep"#),
         (#"{{.A}}"#, #"map[B:deep N:<nil>]"#),
-        (#"{{.}}"#, #"map[A:map[B:deep N:<nil>] Big:1e+21 Count:3 Empty: Float:1.5 Html:<a&b> Labels:map[a:1 b:2 c.d:3] Large:123456789012 List:[x y z] Mixed:[a 1 true <nil> [1]] Name:web Neg:-7 No:false None:[] Null:<nil> Nums:[3 1 2] Objs:[map[N:one V:1] map[N:two V:2]] Quote:say "hi"\#n\#ttab Small:1.234e-05 Uni:héllo Up:UPPER case Yes:true Zero:0]"#),
+        (
+            #"{{.}}"#,
+            #"map[A:map[B:deep N:<nil>] Big:1e+21 Count:3 Empty: Float:1.5 Html:<a&b> Labels:map[a:1 b:2 c.d:3] Large:123456789012 List:[x y z] Mixed:[a 1 true <nil> [1]] Name:web Neg:-7 No:false None:[] Null:<nil> Nums:[3 1 2] Objs:[map[N:one V:1] map[N:two V:2]] Quote:say "hi"\#n\#ttab Small:1.234e-05 Uni:héllo Up:UPPER case Yes:true Zero:0]"#
+        ),
         (#"{{.Missing}}"#, #"<no value>"#),
         (#"{{.Missing.Deeper}}"#, #"<no value>"#),
         (#"{{.Null}}"#, #"<no value>"#),
@@ -17,7 +21,10 @@ enum KnownOutputs {
         (#"{{.Name.X}}"#, nil),
         (#"{{.List.X}}"#, nil),
         (#"{{.Yes}} {{.No}}"#, #"true false"#),
-        (#"{{.Count}} {{.Zero}} {{.Neg}} {{.Float}} {{.Small}} {{.Big}} {{.Large}}"#, #"3 0 -7 1.5 1.234e-05 1e+21 123456789012"#),
+        (
+            #"{{.Count}} {{.Zero}} {{.Neg}} {{.Float}} {{.Small}} {{.Big}} {{.Large}}"#,
+            #"3 0 -7 1.5 1.234e-05 1e+21 123456789012"#
+        ),
         (#"{{.List}}"#, #"[x y z]"#),
         (#"{{.Mixed}}"#, #"[a 1 true <nil> [1]]"#),
         (#"{{.None}}|{{.Empty}}|"#, #"[]||"#),
@@ -79,12 +86,27 @@ enum KnownOutputs {
         (#"{{len .Count}}"#, nil),
         (#"{{len 3}}"#, nil),
         (#"{{printf "%s %d %v %q %t" .Name .Count .List .Name .Yes}}"#, #"web 3 [x y z] "web" true"#),
-        (#"{{printf "%5d|%-5d|%05d|%+d|%x|%X|%o|%b" 42 42 42 42 255 255 8 5}}"#, #"   42|42   |00042|+42|ff|FF|10|101"#),
-        (#"{{printf "%10s|%-10s|%.2s|%5.1s|" "abc" "abc" "abc" "abc"}}"#, #"       abc|abc       |ab|    a|"#),
-        (#"{{printf "%.2f %6.1f %f %g %v" .Float .Float .Float .Float .Small}}"#, #"1.50    1.5 1.500000 1.5 1.234e-05"#),
-        (#"{{printf "%d" .Name}} {{printf "%s" .Count}} {{printf "%s" .Null}} {{printf "%d" .Missing}}"#, #"%!d(string=web) %!s(int=3) %!s(<nil>) %!d(<nil>)"#),
+        (
+            #"{{printf "%5d|%-5d|%05d|%+d|%x|%X|%o|%b" 42 42 42 42 255 255 8 5}}"#,
+            #"   42|42   |00042|+42|ff|FF|10|101"#
+        ),
+        (
+            #"{{printf "%10s|%-10s|%.2s|%5.1s|" "abc" "abc" "abc" "abc"}}"#,
+            #"       abc|abc       |ab|    a|"#
+        ),
+        (
+            #"{{printf "%.2f %6.1f %f %g %v" .Float .Float .Float .Float .Small}}"#,
+            #"1.50    1.5 1.500000 1.5 1.234e-05"#
+        ),
+        (
+            #"{{printf "%d" .Name}} {{printf "%s" .Count}} {{printf "%s" .Null}} {{printf "%d" .Missing}}"#,
+            #"%!d(string=web) %!s(int=3) %!s(<nil>) %!d(<nil>)"#
+        ),
         (#"{{printf "%v %v %v" .Null .Yes .A}}"#, #"<nil> true map[B:deep N:<nil>]"#),
-        (#"{{printf "%d"}} {{printf "x" 1 "y"}} {{printf "100%%"}} {{printf "%"}}"#, #"%!d(MISSING) x%!(EXTRA int=1, string=y) 100% %!(NOVERB)"#),
+        (
+            #"{{printf "%d"}} {{printf "x" 1 "y"}} {{printf "100%%"}} {{printf "%"}}"#,
+            #"%!d(MISSING) x%!(EXTRA int=1, string=y) 100% %!(NOVERB)"#
+        ),
         (#"{{printf "%q" .Quote}} {{printf "%q" .List}}"#, #""say \"hi\"\n\ttab" ["x" "y" "z"]"#),
         (#"{{printf "%T %T %T %T" .Name .Count .Yes .Float}}"#, #"string int bool float64"#),
         (#"{{printf "%c %x" 65 "hi"}}"#, #"A 6869"#),
@@ -92,15 +114,24 @@ enum KnownOutputs {
         (#"{{printf "%s" .List}} {{printf "%d" .Nums}}"#, #"[x y z] [3 1 2]"#),
         (#"{{print 1 2 "x" 3 4}} {{print "a" "b"}} {{print .Null}}"#, #"1 2x3 4 ab <nil>"#),
         (#"{{println "a" 1 true}}|"#, #"a 1 true\#n|"#),
-        (#"{{eq .Name "web"}} {{eq .Count 3}} {{eq .Count 4}} {{ne .Name "x"}} {{eq 1 2 3 1}}"#, #"true true false true true"#),
+        (
+            #"{{eq .Name "web"}} {{eq .Count 3}} {{eq .Count 4}} {{ne .Name "x"}} {{eq 1 2 3 1}}"#,
+            #"true true false true true"#
+        ),
         (#"{{eq .Name 1}}"#, nil),
         (#"{{eq .Missing "x"}} {{eq .Null "x"}}"#, #"false false"#),
-        (#"{{lt 1 2}} {{le 2 2}} {{gt 1 2}} {{ge "b" "a"}} {{lt 1.5 2.5}} {{lt "a" "b"}}"#, #"true true false true true true"#),
+        (
+            #"{{lt 1 2}} {{le 2 2}} {{gt 1 2}} {{ge "b" "a"}} {{lt 1.5 2.5}} {{lt "a" "b"}}"#,
+            #"true true false true true true"#
+        ),
         (#"{{lt true false}}"#, nil),
         (#"{{lt 1 "a"}}"#, nil),
         (#"{{lt .Missing 1}}"#, nil),
         (#"{{eq .List .List}}"#, nil),
-        (#"{{and .Yes .Name}} {{and .No .Name}} {{or .No .Name}} {{or .Zero .Empty "last"}} {{and 1 0 2}}"#, #"web false web last 0"#),
+        (
+            #"{{and .Yes .Name}} {{and .No .Name}} {{or .No .Name}} {{or .Zero .Empty "last"}} {{and 1 0 2}}"#,
+            #"web false web last 0"#
+        ),
         (#"{{or .Yes (index .List 99)}}"#, #"true"#),
         (#"{{and}}"#, nil),
         (#"{{not .Zero}} {{not "x"}}"#, #"true false"#),
@@ -135,7 +166,10 @@ enum KnownOutputs {
         (#"{{| upper}}"#, nil),
         (#"{{nil}}"#, nil),
         (#"{{eq nil .Null}}"#, #"true"#),
-        (#"{{true}} {{false}} {{1}} {{-3}} {{0x1F}} {{1e3}} {{1.50}} {{'a'}} {{"s"}} {{`raw\n`}} {{"esc\t\"\u00e9\x41\101"}}"#, #"true false 1 -3 31 1000 1.5 97 s raw\n esc\#t"éAA"#),
+        (
+            #"{{true}} {{false}} {{1}} {{-3}} {{0x1F}} {{1e3}} {{1.50}} {{'a'}} {{"s"}} {{`raw\n`}} {{"esc\t\"\u00e9\x41\101"}}"#,
+            #"true false 1 -3 31 1000 1.5 97 s raw\n esc\#t"éAA"#
+        ),
         (#"{{"unterminated}}"#, nil),
         (#"{{"bad \q"}}"#, nil),
         (#"{{1x}}"#, nil),
@@ -155,7 +189,10 @@ enum KnownOutputs {
         (#"{{index .Labels 1}}"#, nil),
         (#"{{index .List 0 0}}"#, #"120"#),
         (#"{{#}}"#, nil),
-        (#"{{.Uni}} {{upper .Uni}} {{printf "%-7s|" .Uni}} {{printf "%q" .Uni}}"#, #"héllo HÉLLO héllo  | "héllo""#),
+        (
+            #"{{.Uni}} {{upper .Uni}} {{printf "%-7s|" .Uni}} {{printf "%q" .Uni}}"#,
+            #"héllo HÉLLO héllo  | "héllo""#
+        ),
         (#"{{- 3}} {{3 -}} x"#, #"3 3x"#),
         (#"{{-3}}"#, #"-3"#),
         (#"{{if .Yes}}{{else}}{{else}}{{end}}"#, nil),

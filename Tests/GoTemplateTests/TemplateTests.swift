@@ -32,15 +32,20 @@ import Testing
         #expect(Self.failure("{{if .Name}}x") == "template: 1:1: {{if}} has no {{end}}")
         #expect(Self.failure("x{{end}}") == "template: 1:2: unexpected {{end}}")
         #expect(
-            Self.failure("{{.Name.X}}") == "template: 1:3: at <.Name.X>: can't evaluate field X in type string")
-        #expect(Self.failure("{{index .Name 9}}") == "template: 1:3: error calling index: index out of range: 9")
+            Self.failure("{{.Name.X}}")
+                == "template: 1:3: at <.Name.X>: can't evaluate field X in type string")
+        #expect(
+            Self.failure("{{index .Name 9}}") == "template: 1:3: error calling index: index out of range: 9")
     }
 
     @Test func missingFieldsAsAsked() {
         #expect(Self.failure("{{.Nmae}}") == "<no value>")
-        #expect(Self.failure("{{.name}}", .errorAtTop) == "template: 1:3: at <.name>: can't evaluate field name (did you mean .Name?)")
+        #expect(
+            Self.failure("{{.name}}", .errorAtTop)
+                == "template: 1:3: at <.name>: can't evaluate field name (did you mean .Name?)")
         #expect(Self.failure("{{.Config.X}}", .errorAtTop) == "<no value>")
-        #expect(Self.failure("{{.Config.X}}", .error) == "template: 1:3: at <.Config.X>: can't evaluate field X")
+        #expect(
+            Self.failure("{{.Config.X}}", .error) == "template: 1:3: at <.Config.X>: can't evaluate field X")
         #expect(Self.failure("{{with .Config}}{{.X}}{{$.Y}}{{end}}", .errorAtTop).contains("<$.Y>"))
     }
 
@@ -50,7 +55,8 @@ import Testing
 
     @Test func methodsOfTheOutermostValue() throws {
         var template = try Template(#"{{.Label "x"}}-{{range .L}}{{$.Label .}}{{end}}-{{.Size}}"#)
-        template.methods["Label"] = { arguments in arguments[0]?["Labels"]?[arguments[1]?.string ?? ""] ?? "" }
+        template.methods["Label"] = { arguments in arguments[0]?["Labels"]?[arguments[1]?.string ?? ""] ?? ""
+        }
         template.methods["Size"] = { _ in "5MB" }
         #expect(try template.render(["Labels": ["x": "1", "y": "2"], "L": ["y", "z", "x"]]) == "1-21-5MB")
     }
@@ -89,7 +95,8 @@ import Testing
 
     @Test func ownTables() throws {
         #expect(
-            try format(#"table {{upper .Names}}\t{{.ID}}"#) == """
+            try format(#"table {{upper .Names}}\t{{.ID}}"#)
+                == """
                 NAMES                ID
                 WEB                  1234567890ab
                 A-RATHER-LONG-NAME   ab

@@ -53,10 +53,14 @@ func snapshot(_ root: Int32, directoryTimes: Bool = true) throws -> [String] {
         if directoryTimes || type != mode_t(S_IFDIR) {
             line += " time \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
         }
-        for name in try ExtendedAttributes.names(of: name, at: directory).sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        for name in try ExtendedAttributes.names(of: name, at: directory).sorted(by: {
+            $0.lexicographicallyPrecedes($1)
+        }) {
             line += " \(String(decoding: name, as: UTF8.self))"
         }
-        for attribute in try ExtendedAttributes.names(of: name, at: directory).sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        for attribute in try ExtendedAttributes.names(of: name, at: directory).sorted(by: {
+            $0.lexicographicallyPrecedes($1)
+        }) {
             line += " =\(try ExtendedAttributes.value(of: name, at: directory, attribute) ?? [])"
         }
         switch type {
@@ -65,18 +69,31 @@ func snapshot(_ root: Int32, directoryTimes: Bool = true) throws -> [String] {
             let hash = HashingSource(DescriptorSource(file.raw))
             try hash.drain()
             line += " size \(status.st_size) \(hash.digest.short)"
-        case mode_t(S_IFLNK): line += " -> " + (try File.readLink(String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self), at: directory))
-        case mode_t(S_IFCHR), mode_t(S_IFBLK): line += " device \(gnu_dev_major(status.st_rdev)),\(gnu_dev_minor(status.st_rdev))"
+        case mode_t(S_IFLNK):
+            line +=
+                " -> "
+                + (try File.readLink(
+                    String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self),
+                    at: directory))
+        case mode_t(S_IFCHR), mode_t(S_IFBLK):
+            line += " device \(gnu_dev_major(status.st_rdev)),\(gnu_dev_minor(status.st_rdev))"
         default: break
         }
         if type != mode_t(S_IFDIR), status.st_nlink > 1 {
-            if let first = names[status.st_ino] { line += " same as \(first)" } else { names[status.st_ino] = path }
+            if let first = names[status.st_ino] {
+                line += " same as \(first)"
+            } else {
+                names[status.st_ino] = path
+            }
             line += " links \(status.st_nlink)"
         }
         lines.append(line)
         if type == mode_t(S_IFDIR) {
-            let opened = Descriptor(owning: openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
-            for entry in try DirectoryListing(opened.raw).entries.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
+            let opened = Descriptor(
+                owning: openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+            for entry in try DirectoryListing(opened.raw).entries.sorted(by: {
+                $0.bytes.lexicographicallyPrecedes($1.bytes)
+            }) {
                 // Escaped, so that names that are not UTF-8 stay different.
                 let shown = entry.bytes.map { $0 < 0x80 ? String(UnicodeScalar($0)) : "\\\($0)" }.joined()
                 try describe(opened.raw, entry.name, path + "/" + shown)
@@ -145,7 +162,8 @@ func difference(_ left: [String], _ right: [String]) -> [String] {
 }
 
 func expectSame(
-    _ wanted: [String], _ found: [String], _ comment: Comment? = nil, location: SourceLocation = #_sourceLocation
+    _ wanted: [String], _ found: [String], _ comment: Comment? = nil,
+    location: SourceLocation = #_sourceLocation
 ) {
     let found = difference(wanted, found)
     #expect(found == [], comment, sourceLocation: location)

@@ -28,7 +28,10 @@ import Testing
         let scratch = try Scratch()
         let source = try scratch.directory("source")
         // v7 has neither devices nor fifos.
-        try scratch.run("cd source; \(Self.modest)\n" + (format == "v7" ? "rm deep/null deep/disk deep/fifo; touch -d '2020-05-05 05:05:05' deep" : ""))
+        try scratch.run(
+            "cd source; \(Self.modest)\n"
+                + (format == "v7"
+                    ? "rm deep/null deep/disk deep/fifo; touch -d '2020-05-05 05:05:05' deep" : ""))
         try scratch.run("tar --format=\(format) --numeric-owner -C source -cf a.tar .")
         let root = try apply("a.tar", in: scratch, as: "target")
         try expectSame(snapshot(source.raw), snapshot(root.raw))
@@ -45,7 +48,9 @@ import Testing
         try scratch.run("cd source; \(everything)\nrm -f n*-utf8; touch -d '2020-05-05 05:05:05.000000005' .")
         // bsdtar leaves out trusted.*, writes times before 1970 wrong, and decodes names in the locale.
         if command.hasPrefix("bsdtar") {
-            try scratch.run("cd source; setfattr -x trusted.mine plain/large; touch -d '2005-05-05' plain/nothing; touch -d '2020-05-05 05:05:05.000000005' .")
+            try scratch.run(
+                "cd source; setfattr -x trusted.mine plain/large; touch -d '2005-05-05' plain/nothing; touch -d '2020-05-05 05:05:05.000000005' ."
+            )
         }
         try scratch.run("LC_ALL=C.UTF-8 \(command.quotingStar)")
         let root = try apply("a.tar", in: scratch, as: "target")
@@ -55,8 +60,12 @@ import Testing
     @Test func gnuLongNamesAndLargeNumbers() throws {
         let scratch = try Scratch()
         let source = try scratch.directory("source")
-        try scratch.run("cd source; \(everything)\nrm -rf plain/large deep/large; find . -exec touch -h -d '2020-05-05 05:05:05' {} +; touch -d '1950-01-01' empty")
-        try scratch.run("cd source; setfacl -R -b .; setfacl -R -k .; for f in plain/file plain/block setgid empty; do for a in user.one user.empty user.dir security.capability; do setfattr -x $a $f 2>/dev/null || true; done; done; find . -exec touch -h -d '2020-05-05 05:05:05' {} +; touch -d '1950-01-01' empty")
+        try scratch.run(
+            "cd source; \(everything)\nrm -rf plain/large deep/large; find . -exec touch -h -d '2020-05-05 05:05:05' {} +; touch -d '1950-01-01' empty"
+        )
+        try scratch.run(
+            "cd source; setfacl -R -b .; setfacl -R -k .; for f in plain/file plain/block setgid empty; do for a in user.one user.empty user.dir security.capability; do setfattr -x $a $f 2>/dev/null || true; done; done; find . -exec touch -h -d '2020-05-05 05:05:05' {} +; touch -d '1950-01-01' empty"
+        )
         try scratch.run("tar --format=gnu --numeric-owner -C source -cf a.tar .")
         let root = try apply("a.tar", in: scratch, as: "target")
         try expectSame(snapshot(source.raw), snapshot(root.raw))
@@ -64,7 +73,8 @@ import Testing
 
     @Test(arguments: [
         "tar --format=gnu -S", "tar --format=oldgnu -S", "tar --format=posix --sparse-version=0.0 -S",
-        "tar --format=posix --sparse-version=0.1 -S", "tar --format=posix --sparse-version=1.0 -S", "bsdtar --format=pax",
+        "tar --format=posix --sparse-version=0.1 -S", "tar --format=posix --sparse-version=1.0 -S",
+        "bsdtar --format=pax",
     ])
     func sparse(command: String) throws {
         let scratch = try Scratch()
@@ -113,13 +123,16 @@ import Testing
         let isPython = command.hasPrefix("python")
         let isBSD = command.hasPrefix("bsdtar")
         // A default ACL would be inherited by what they unpack; Python sets no attributes.
-        try scratch.run("cd source; \(everything)\nsetfacl -R -k .; setfacl -R -b .; rm -f n*-utf8; find . -type d -exec touch -d '2020-05-05 05:05:05' {} +")
+        try scratch.run(
+            "cd source; \(everything)\nsetfacl -R -k .; setfacl -R -b .; rm -f n*-utf8; find . -type d -exec touch -d '2020-05-05 05:05:05' {} +"
+        )
         if isPython {
             try scratch.run(
                 "cd source; for f in $(find plain empty); do for a in $(getfattr -m - --absolute-names $f | grep -v '^#'); do setfattr -x $a $f; done; done; "
                     + "find . -exec touch -h -d '2020-05-05 05:05:05' {} +")
         }
-        let sink = DescriptorSink(owning: try File.open("a.tar", at: scratch.root.raw, O_WRONLY | O_CREAT, mode: 0o600))
+        let sink = DescriptorSink(
+            owning: try File.open("a.tar", at: scratch.root.raw, O_WRONLY | O_CREAT, mode: 0o600))
         try LayerDiff.write(tree: source, to: sink)
         let root = try scratch.directory("target")
         try scratch.run("LC_ALL=C.UTF-8 \(command.quotingStar)")
@@ -129,7 +142,9 @@ import Testing
         // before 1970 a second too late and does not decode GNU's names of attributes.
         func isComparable(_ line: String) -> Bool {
             if isPython { return !line.contains(" -> ") }
-            if isBSD { return !line.hasPrefix(". ") && !line.contains("plain/nothing ") && !line.contains("/large ") }
+            if isBSD {
+                return !line.hasPrefix(". ") && !line.contains("plain/nothing ") && !line.contains("/large ")
+            }
             return true
         }
         wanted = wanted.filter(isComparable)
@@ -160,7 +175,10 @@ import Testing
         let lines = try snapshot(root.raw)
         #expect(lines.contains { $0.hasPrefix("./big-uid mode 100644 owner 2147483653:4294967294 ") })
         #expect(lines.contains { $0.hasPrefix("./neg mode 100644 owner 0:0 time -2.750000000 ") })
-        #expect(lines.contains { $0.hasPrefix("./\(String(repeating: "x", count: 200)) ") && $0.contains(" time 1.500000000 ") })
+        #expect(
+            lines.contains {
+                $0.hasPrefix("./\(String(repeating: "x", count: 200)) ") && $0.contains(" time 1.500000000 ")
+            })
         #expect(lines.contains { $0.hasPrefix("./cap ") && $0.contains("user.k =\(Array("v=1".utf8))") })
     }
 
@@ -226,8 +244,12 @@ import Testing
                 switch random.next() % 4 {
                 case 0: bytes[position] = UInt8(truncatingIfNeeded: random.next())
                 case 1: bytes[position] ^= 1 << UInt8(random.next() % 8)
-                case 2: bytes.replaceSubrange(position..<min(position + 12, bytes.count), with: repeatElement(0xFF, count: min(12, bytes.count - position)))
-                default: bytes.removeSubrange(position..<min(position + Int(random.next() % 700), bytes.count))
+                case 2:
+                    bytes.replaceSubrange(
+                        position..<min(position + 12, bytes.count),
+                        with: repeatElement(0xFF, count: min(12, bytes.count - position)))
+                default:
+                    bytes.removeSubrange(position..<min(position + Int(random.next() % 700), bytes.count))
                 }
             }
             if random.next() % 2 == 0 { repairChecksums(&bytes) }
@@ -249,7 +271,8 @@ import Testing
 
     /// Makes the checksums of all blocks that look like headers right again, to reach what is behind.
     private func repairChecksums(_ bytes: inout [UInt8]) {
-        for start in stride(from: 0, through: bytes.count - 512, by: 512) where bytes[start + 257..<start + 262].elementsEqual("ustar".utf8) {
+        for start in stride(from: 0, through: bytes.count - 512, by: 512)
+        where bytes[start + 257..<start + 262].elementsEqual("ustar".utf8) {
             bytes.replaceSubrange(start + 148..<start + 156, with: repeatElement(0x20, count: 8))
             var sum = 0
             for byte in bytes[start..<start + 512] { sum += Int(byte) }
@@ -261,7 +284,9 @@ import Testing
 }
 
 extension String {
-    fileprivate var quotingStar: String { split(separator: "=*", omittingEmptySubsequences: false).joined(separator: "='*'") }
+    fileprivate var quotingStar: String {
+        split(separator: "=*", omittingEmptySubsequences: false).joined(separator: "='*'")
+    }
 
     /// From one text to the next, without what stands between.
     fileprivate func without(from start: String, to end: Character) -> String {

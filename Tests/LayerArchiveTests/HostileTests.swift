@@ -36,7 +36,9 @@ import Testing
         try writer.begin(entry)
     }
 
-    @Test(arguments: ["../outside/file", "..", "a/../../outside/file", "a/..", "/../outside/file", "./../x", "a/b/.."])
+    @Test(arguments: [
+        "../outside/file", "..", "a/../../outside/file", "a/..", "/../outside/file", "./../x", "a/b/..",
+    ])
     func dotDot(name: String) throws {
         #expect(try refusal { try file(name, $0) } == .unsafeEntry)
         #expect(try refusal { try $0.begin(TarEntry(.directory, name)) } == .unsafeEntry)
@@ -88,7 +90,8 @@ import Testing
 
     @Test func lastComponentIsReplaced() throws {
         let code = try refusal(
-            prepare: "ln -s ../outside/file direct; ln -s /etc abs; ln ../secret shared; ln -s ../outside dir",
+            prepare:
+                "ln -s ../outside/file direct; ln -s /etc abs; ln ../secret shared; ln -s ../outside dir",
             check: "test ! -L direct -a -f direct -a -d dir -a ! -L dir -a -f dir/file; grep -q evil shared"
         ) {
             try file("direct", $0)
@@ -171,13 +174,17 @@ import Testing
         }
         #expect(try refusal(whiteouts) { try file(".wh.a/b", $0) } == .unsafeEntry)
         #expect(try refusal(whiteouts) { try file("c/.wh.a/b", $0) } == .unsafeEntry)
-        #expect(try refusal(whiteouts, check: "test -z \"$(ls -A)\"") { try file(".wh..wh.plnk/1.2", $0) } == nil)
+        #expect(
+            try refusal(whiteouts, check: "test -z \"$(ls -A)\"") { try file(".wh..wh.plnk/1.2", $0) } == nil)
         #expect(try refusal(whiteouts) { try file("../.wh.outside", $0) } == .unsafeEntry)
     }
 
     @Test func whiteoutThroughLinkOut() throws {
         #expect(
-            try refusal(.remove, prepare: "ln -s ../outside o; ln -s /outside p; ln -s ../secret s", check: "test ! -L s") {
+            try refusal(
+                .remove, prepare: "ln -s ../outside o; ln -s /outside p; ln -s ../secret s",
+                check: "test ! -L s"
+            ) {
                 try file("o/.wh.file", $0, "")
                 try file("p/.wh.file", $0, "")
                 try file("o/.wh..wh..opq", $0, "")
@@ -194,8 +201,13 @@ import Testing
                     try file("nope/.wh..wh..opq", $0, "")
                 } == nil)
         }
-        #expect(try refusal(.remove, prepare: "touch f", check: "test -f f") { try file("f/.wh.x", $0, "") } == nil)
-        #expect(try refusal(.remove, prepare: "touch f", check: "test -f f") { try file("f/.wh..wh..opq", $0, "") } == nil)
+        #expect(
+            try refusal(.remove, prepare: "touch f", check: "test -f f") { try file("f/.wh.x", $0, "") }
+                == nil)
+        #expect(
+            try refusal(.remove, prepare: "touch f", check: "test -f f") {
+                try file("f/.wh..wh..opq", $0, "")
+            } == nil)
     }
 
     @Test func fileOnTheWay() throws {
@@ -219,7 +231,8 @@ import Testing
                 for (index, name) in ["redirect", "metacopy", "opaque", "origin"].enumerated() {
                     var entry = TarEntry(.directory, "d\(index)")
                     entry.attributes = [
-                        .init("trusted.overlay.\(name)", Array("/etc".utf8)), .init("user.overlay.\(name)", [0x79]),
+                        .init("trusted.overlay.\(name)", Array("/etc".utf8)),
+                        .init("user.overlay.\(name)", [0x79]),
                     ]
                     try $0.begin(entry)
                     entry.kind = .regular

@@ -174,7 +174,9 @@ func archiveError(_ body: () throws -> Void) -> ArchiveError.Code? {
     @Test func otherFormats() {
         let xz: [UInt8] = [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00, 0, 0]
         #expect(archiveError { try DecompressingSource(BytesSource(xz)).drain() } == .unsupported)
-        #expect(archiveError { try DecompressingSource(BytesSource(Array("BZh9xyz".utf8))).drain() } == .unsupported)
+        #expect(
+            archiveError { try DecompressingSource(BytesSource(Array("BZh9xyz".utf8))).drain() }
+                == .unsupported)
     }
 
     @Test func verification() throws {
@@ -195,7 +197,8 @@ func archiveError(_ body: () throws -> Void) -> ArchiveError.Code? {
 
     @Test func verifyingFinishReadsWhatTheInflaterLeft() throws {
         let packed = try compressed(sampleBytes(10_000), .gzip) + [UInt8](repeating: 0, count: 500_000)
-        let verifying = VerifyingSource(BytesSource(packed), expected: .sha256(of: packed), size: Int64(packed.count))
+        let verifying = VerifyingSource(
+            BytesSource(packed), expected: .sha256(of: packed), size: Int64(packed.count))
         let plain = DecompressingSource(verifying)
         _ = try plain.readAll(limit: 1 << 20)
         try verifying.finish()

@@ -30,9 +30,12 @@ import Testing
         try scratch.run(
             "mkdir merged; mount -t overlay overlay -o lowerdir=upper:lower merged; "
                 + "(cd merged; find . -mindepth 1 | sort) > found; (cd plain; find . -mindepth 1 | sort) > foundPlain; "
-                + "(cd merged; grep -r upper . | sort) > content; (cd plain; grep -r upper . | sort) > contentPlain; umount merged")
+                + "(cd merged; grep -r upper . | sort) > content; (cd plain; grep -r upper . | sort) > contentPlain; umount merged"
+        )
         func lines(_ name: String) throws -> [String] {
-            String(decoding: try scratch.bytes(name), as: UTF8.self).split(separator: "\n").map { String($0.dropFirst(2)) }
+            String(decoding: try scratch.bytes(name), as: UTF8.self).split(separator: "\n").map {
+                String($0.dropFirst(2))
+            }
         }
         #expect(try lines("found") == expected)
         #expect(try lines("foundPlain") == expected)
@@ -83,7 +86,11 @@ import Testing
     @Test func plainNamesWithoutWhiteouts() throws {
         let scratch = try Scratch()
         let root = try scratch.directory("root")
-        try apply(try tar { try entry(".wh.x", $0, "1"); try entry("a/.wh..wh..opq", $0) }, to: root, .none)
+        try apply(
+            try tar {
+                try entry(".wh.x", $0, "1")
+                try entry("a/.wh..wh..opq", $0)
+            }, to: root, .none)
         try scratch.run("test -f root/.wh.x -a -f root/a/.wh..wh..opq")
     }
 

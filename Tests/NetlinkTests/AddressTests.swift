@@ -5,7 +5,9 @@ import Testing
     @Test(arguments: ["0.0.0.0", "10.89.0.2", "255.255.255.255", "127.0.0.1"])
     func roundTrip(_ text: String) { #expect(IPv4Address(text)?.description == text) }
 
-    @Test(arguments: ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.+4", "1.2.3. 4", "a.b.c.d", "::1"])
+    @Test(arguments: [
+        "", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.+4", "1.2.3. 4", "a.b.c.d", "::1",
+    ])
     func refuses(_ text: String) { #expect(IPv4Address(text) == nil) }
 
     @Test func subnets() {

@@ -1,5 +1,6 @@
-@testable import LinuxSystem
 import Testing
+
+@testable import LinuxSystem
 
 @Suite struct FirewallTransactionTests {
     @Test func addsElement() {
@@ -59,7 +60,8 @@ import Testing
 
         let elements = (1...2000).map { port in
             FirewallTransaction.Element(
-                key: [6, 0, 0, 0, UInt8(port >> 8), UInt8(port & 255), 0, 0], value: [10, 0, 0, 1, 0, 80, 0, 0])
+                key: [6, 0, 0, 0, UInt8(port >> 8), UInt8(port & 255), 0, 0],
+                value: [10, 0, 0, 1, 0, 80, 0, 0])
         }
         transaction = FirewallTransaction(table: "t")
         transaction.addElements(to: "m", elements)

@@ -1,5 +1,6 @@
-@testable import LinuxSystem
 import Testing
+
+@testable import LinuxSystem
 
 @Suite struct NetlinkMessageTests {
     @Test func addAddress() {
@@ -86,11 +87,12 @@ import Testing
         #expect(throws: SystemError.self) { try NetlinkMessage.parse(bytes[...]) }
     }
 
-    @Test(arguments: [
-        [3, 0, 1, 0],  // shorter than its header
-        [9, 0, 1, 0, 1, 2, 3, 4],  // longer than the message
-        [8, 0, 1, 0, 1, 2, 3, 4, 0, 0, 0, 0],  // nothing after it
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [3, 0, 1, 0],  // shorter than its header
+            [9, 0, 1, 0, 1, 2, 3, 4],  // longer than the message
+            [8, 0, 1, 0, 1, 2, 3, 4, 0, 0, 0, 0],  // nothing after it
+        ] as [[UInt8]])
     func refusesBadAttribute(_ bytes: [UInt8]) {
         #expect(throws: SystemError.self) { try NetlinkAttributes(bytes[...]) }
     }
@@ -100,7 +102,8 @@ import Testing
         for _ in 0..<20_000 {
             var bytes = (0..<Int.random(in: 0..<96)).map { _ in UInt8.random(in: 0...255, using: &generator) }
             if bytes.count > 24 {
-                bytes.replaceSubrange(0..<8, with: [UInt8(bytes.count), 0, 0, 0, [16, 20, 24, 2][Int(bytes[9] & 3)], 0, 0, 3])
+                bytes.replaceSubrange(
+                    0..<8, with: [UInt8(bytes.count), 0, 0, 0, [16, 20, 24, 2][Int(bytes[9] & 3)], 0, 0, 3])
                 bytes[17] = bytes[17] & 31
             }
             guard let messages = try? NetlinkMessage.parse(bytes[...]) else { continue }
@@ -117,11 +120,12 @@ import Testing
     @Test func answerKnowsFailures() throws {
         var answer = NetlinkAnswer(last: 2)
         try answer.take(
-            NetlinkMessage.parse([
-                36, 0, 0, 0, 2, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0,  // NLMSG_ERROR to 1, CAPPED
-                0xEF, 0xFF, 0xFF, 0xFF,  // -EEXIST
-                32, 0, 0, 0, 16, 0, 5, 6, 1, 0, 0, 0, 0, 0, 0, 0,  // the request's header
-            ][...]))
+            NetlinkMessage.parse(
+                [
+                    36, 0, 0, 0, 2, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0,  // NLMSG_ERROR to 1, CAPPED
+                    0xEF, 0xFF, 0xFF, 0xFF,  // -EEXIST
+                    32, 0, 0, 0, 16, 0, 5, 6, 1, 0, 0, 0, 0, 0, 0, 0,  // the request's header
+                ][...]))
         #expect(answer.failure(of: 1)?.errno == .exists)
         #expect(throws: SystemError("create", "x", .exists)) { try answer.check("create", "x") }
     }
@@ -130,10 +134,11 @@ import Testing
         var answer = NetlinkAnswer(last: 2)
         #expect(throws: SystemError.self) { try answer.check("create") }
         try answer.take(
-            NetlinkMessage.parse([
-                36, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  // NLMSG_ERROR to 2
-                0, 0, 0, 0, 32, 0, 0, 0, 16, 0, 5, 6, 2, 0, 0, 0, 0, 0, 0, 0,  // no error: acknowledged
-            ][...]))
+            NetlinkMessage.parse(
+                [
+                    36, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  // NLMSG_ERROR to 2
+                    0, 0, 0, 0, 32, 0, 0, 0, 16, 0, 5, 6, 2, 0, 0, 0, 0, 0, 0, 0,  // no error: acknowledged
+                ][...]))
         try answer.check("create")
     }
 }

@@ -1,6 +1,7 @@
-@testable import RegistryClient
 import JSONText
 import Testing
+
+@testable import RegistryClient
 
 @Suite struct AuthFileTests {
     @Test func longestKeyWins() throws {

@@ -41,14 +41,20 @@ import Testing
     @Test func verifiedTLSIsNotGivenUpWhenDemanded() throws {
         let server = try ScriptedServer { _ in Response(200, [], "{}") }
         defer { server.stop() }
-        let client = Self.client { $0.verifyTLS = true; $0.retries = 0 }
-        #expect(throws: RegistryError.self) { try client.manifest(Self.repository(server), reference: "latest") }
+        let client = Self.client {
+            $0.verifyTLS = true
+            $0.retries = 0
+        }
+        #expect(throws: RegistryError.self) {
+            try client.manifest(Self.repository(server), reference: "latest")
+        }
         #expect(server.requests.isEmpty)
     }
 
     @Test func statusAndMessageAreInTheError() throws {
         let server = try ScriptedServer { _ in
-            Response(404, [], #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#)
+            Response(
+                404, [], #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#)
         }
         defer { server.stop() }
         let error = #expect(throws: RegistryError.self) {
@@ -80,7 +86,10 @@ import Testing
         let path = "/tmp/apus-auth-\(getpid())-\(server.port).json"
         try File.replace(path, with: Array("{}".utf8))
         defer { try? File.unlink(path) }
-        let client = Self.client { $0.credentials = nil; $0.authFile = path }
+        let client = Self.client {
+            $0.credentials = nil
+            $0.authFile = path
+        }
         let error = #expect(throws: RegistryError.self) {
             try client.manifest(Self.repository(server), reference: "latest")
         }
@@ -92,7 +101,9 @@ import Testing
         let host = Mutex("")
         let server = try ScriptedServer { request in
             if request.path.hasPrefix("/token?") {
-                guard request.path == "/token?x=1&service=reg%20istry&scope=repository%3Aa%2Fb%3Apull&account=ada",
+                guard
+                    request.path
+                        == "/token?x=1&service=reg%20istry&scope=repository%3Aa%2Fb%3Apull&account=ada",
                     request.headers["authorization"] == "Basic YWRhOnM6Y3JldA=="
                 else { return Response(403, [], request.path) }
                 return Response(200, [], #"{"token":"T0K","expires_in":300}"#)
@@ -128,7 +139,9 @@ import Testing
         #expect(store.requests.first?.path == "/signed?key=1")
     }
 
-    @Test(arguments: ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "http://u:p@127.0.0.1/"])
+    @Test(arguments: [
+        "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "http://u:p@127.0.0.1/",
+    ])
     func redirectionsElsewhereAreRefused(_ location: String) throws {
         let server = try ScriptedServer { _ in Response(302, ["Location: \(location)"]) }
         defer { server.stop() }
@@ -150,7 +163,10 @@ import Testing
     @Test func serverErrorsAreTriedAgain() throws {
         let count = Mutex(0)
         let server = try ScriptedServer { _ in
-            switch count.withLock({ $0 += 1; return $0 }) {
+            switch count.withLock({
+                $0 += 1
+                return $0
+            }) {
             case 1: Response(503)
             case 2: Response(429, ["Retry-After: 0"])
             default: Response(200, [], "{}")

@@ -53,7 +53,9 @@ enum HostDevices {
             guard depth < 6, let names = try? File.names(in: directory) else { return }
             for name in names.sorted() {
                 let path = "\(directory)/\(name)"
-                if depth == 0, ["pts", "shm", "fd", "mqueue", "console", ".udev", ".lxc", "ptmx"].contains(name) {
+                if depth == 0,
+                    ["pts", "shm", "fd", "mqueue", "console", ".udev", ".lxc", "ptmx"].contains(name)
+                {
                     continue
                 }
                 guard let status = try? File.status(path, followLinks: false) else { continue }

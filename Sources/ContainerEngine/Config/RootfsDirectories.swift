@@ -13,7 +13,7 @@ enum RootfsDirectories {
                 made += "/\(part)"
                 do throws(SystemError) {
                     _ = try File.open(inRoot: made, at: root, O_PATH | O_DIRECTORY)
-                } catch where error.errno == .noEntry {
+                } catch  where error.errno == .noEntry {
                     let directory = try File.open(inRoot: parent, at: root, O_RDONLY | O_DIRECTORY)
                     do throws(SystemError) {
                         try File.makeDirectory(String(part), at: directory.raw)
@@ -21,7 +21,7 @@ enum RootfsDirectories {
                             String(part), at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
                         let raw = child.raw
                         if uid != 0 || gid != 0 { _ = try retrying("chown", made) { fchown(raw, uid, gid) } }
-                    } catch where error.errno == .exists {}
+                    } catch  where error.errno == .exists {}
                 }
             }
         } catch {

@@ -24,7 +24,8 @@ extension RuntimeConfigBuilder {
                     destination: "/proc", type: "bind", source: "/proc",
                     options: ["rbind", "nosuid", "noexec", "nodev"])
                 : MountSpec(
-                    destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"]))
+                    destination: "/proc", type: "proc", source: "proc",
+                    options: ["nosuid", "noexec", "nodev"]))
         mounts.append(
             MountSpec(
                 destination: "/dev", type: "tmpfs", source: "tmpfs",
@@ -92,17 +93,21 @@ extension RuntimeConfigBuilder {
             case .volume, .bind:
                 let source = request.kind == .bind ? request.source : volumePaths[request.destination]
                 guard let source else {
-                    throw EngineError(.failed, "volume \(request.source) for \(request.destination) is not prepared")
+                    throw EngineError(
+                        .failed, "volume \(request.source) for \(request.destination) is not prepared")
                 }
                 guard (try? File.status(source)) != nil else {
                     throw EngineError(.notFound, "bind source path \(source) does not exist: create it first")
                 }
-                var options = request.options.filter { $0 != "nocopy" && $0 != "nonrecursive" && $0 != "rbind" }
+                var options = request.options.filter {
+                    $0 != "nocopy" && $0 != "nonrecursive" && $0 != "rbind"
+                }
                 options.insert(request.options.contains("nonrecursive") ? "bind" : "rbind", at: 0)
                 let propagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
                 if !options.contains(where: propagations.contains) { options.append("rprivate") }
                 options.append(request.readOnly ? "ro" : "rw")
-                return MountSpec(destination: request.destination, type: "bind", source: source, options: options)
+                return MountSpec(
+                    destination: request.destination, type: "bind", source: source, options: options)
             }
         }
     }

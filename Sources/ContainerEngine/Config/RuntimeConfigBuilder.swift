@@ -44,7 +44,8 @@ struct RuntimeConfigBuilder {
     private func process(user: ContainerUser, capabilities: [String]) throws(EngineError) -> ProcessSpec {
         var arguments = Self.arguments(spec: spec, defaults: defaults)
         guard !arguments.isEmpty else {
-            throw EngineError(.invalid, "no command or entrypoint given, and the image \(spec.image) has none")
+            throw EngineError(
+                .invalid, "no command or entrypoint given, and the image \(spec.image) has none")
         }
         if initProgram != nil { arguments = ["/sbin/apus-init", "--"] + arguments }
         var process = ProcessSpec(
@@ -60,7 +61,8 @@ struct RuntimeConfigBuilder {
             set.effective = capabilities
             set.permitted = capabilities
         } else {
-            let kept = try spec.privileged || spec.capAdd.isEmpty
+            let kept =
+                try spec.privileged || spec.capAdd.isEmpty
                 ? [] : CapabilitySet.effective(add: spec.capAdd, drop: ["ALL"], privileged: false)
             set.effective = kept
             set.permitted = kept
@@ -89,7 +91,9 @@ struct RuntimeConfigBuilder {
         func set(_ assignment: String) {
             let pair = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = pair.first.map(String.init), !name.isEmpty else { return }
-            if values.updateValue(pair.count > 1 ? String(pair[1]) : "", forKey: name) == nil { names.append(name) }
+            if values.updateValue(pair.count > 1 ? String(pair[1]) : "", forKey: name) == nil {
+                names.append(name)
+            }
         }
         set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         set("HOSTNAME=\(hostname)")
@@ -116,13 +120,16 @@ struct RuntimeConfigBuilder {
         namespace(.pid, spec.pidMode)
         namespace(.ipc, spec.ipcMode)
         namespace(.uts, spec.utsMode)
-        namespace(.cgroup, spec.privileged && spec.cgroupMode == .own && !CgroupHost.isUnified ? .host : spec.cgroupMode)
+        namespace(
+            .cgroup,
+            spec.privileged && spec.cgroupMode == .own && !CgroupHost.isUnified ? .host : spec.cgroupMode)
         if let networkNamespace { linux.namespaces.append(LinuxNamespace(.network, path: networkNamespace)) }
 
         linux.cgroupsPath = "\(spec.cgroupParent ?? "/apus")/\(id)"
         linux.resources = resources()
         linux.sysctl = spec.sysctls
-        if networkNamespace != nil, case .container = spec.network {} else if networkNamespace != nil {
+        if networkNamespace != nil, case .container = spec.network {
+        } else if networkNamespace != nil {
             // As Docker: any user may bind low ports and ping inside its own network.
             linux.sysctl["net.ipv4.ip_unprivileged_port_start"] =
                 linux.sysctl["net.ipv4.ip_unprivileged_port_start"] ?? "0"
@@ -136,7 +143,9 @@ struct RuntimeConfigBuilder {
                 try HostDevices.devices(request).map(\.device)
             }
             if !spec.unmaskedPaths.contains("ALL") {
-                linux.maskedPaths = (Self.maskedPaths + spec.maskedPaths).filter { !spec.unmaskedPaths.contains($0) }
+                linux.maskedPaths = (Self.maskedPaths + spec.maskedPaths).filter {
+                    !spec.unmaskedPaths.contains($0)
+                }
                 linux.readonlyPaths = Self.readonlyPaths.filter { !spec.unmaskedPaths.contains($0) }
             }
             linux.seccomp = try seccomp(capabilities: capabilities)
@@ -180,7 +189,9 @@ struct RuntimeConfigBuilder {
             var memory = LinuxResources.Memory()
             memory.limit = asked.memory
             memory.swap = asked.memorySwap
-            if let limit = asked.memory, asked.memorySwap == nil, CgroupHost.limitsSwap { memory.swap = limit * 2 }
+            if let limit = asked.memory, asked.memorySwap == nil, CgroupHost.limitsSwap {
+                memory.swap = limit * 2
+            }
             memory.reservation = asked.memoryReservation
             memory.swappiness = asked.memorySwappiness
             memory.disableOOMKiller = asked.oomKillDisable

@@ -50,7 +50,9 @@ enum SeccompFile {
         let excludes = rule["excludes"]
         for name in ["name", "comment", "includes", "excludes"] { rule.remove(name) }
         func capabilityList(_ json: JSON?) -> [String] { (json?["caps"]?.array ?? []).compactMap(\.string) }
-        let architecture = ["SCMP_ARCH_X86_64": "amd64", "SCMP_ARCH_AARCH64": "arm64", "SCMP_ARCH_RISCV64": "riscv64"][
+        let architecture = [
+            "SCMP_ARCH_X86_64": "amd64", "SCMP_ARCH_AARCH64": "arm64", "SCMP_ARCH_RISCV64": "riscv64",
+        ][
             nativeArchitecture]
         func architectures(_ json: JSON?) -> [String] { (json?["arches"]?.array ?? []).compactMap(\.string) }
         if !capabilityList(includes).allSatisfy(capabilities.contains) { return nil }

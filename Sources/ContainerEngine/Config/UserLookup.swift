@@ -14,7 +14,8 @@ public struct ContainerUser: Equatable, Sendable {
     public static func resolve(
         _ text: String, groups extra: [String] = [], root: Int32
     ) throws(EngineError) -> ContainerUser {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(
+            String.init)
         let userText = parts[0]
         let groupText = parts.count > 1 ? parts[1] : ""
         let passwd = entries("etc/passwd", root: root)
@@ -22,7 +23,8 @@ public struct ContainerUser: Equatable, Sendable {
         let wanted = UInt32(userText)
         let entry = passwd.first { fields in
             guard fields.count >= 4 else { return false }
-            return userText.isEmpty ? fields[2] == "0" : fields[0] == userText || (wanted != nil && UInt32(fields[2]) == wanted)
+            return userText.isEmpty
+                ? fields[2] == "0" : fields[0] == userText || (wanted != nil && UInt32(fields[2]) == wanted)
         }
         if let entry, let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) {
             user.uid = uid
@@ -32,15 +34,18 @@ public struct ContainerUser: Equatable, Sendable {
         } else if let wanted {
             user.uid = wanted
         } else if !userText.isEmpty {
-            throw EngineError(.invalid, "unable to find user \(userText): no matching entries in the image's passwd file")
+            throw EngineError(
+                .invalid, "unable to find user \(userText): no matching entries in the image's passwd file")
         }
         let groups = entries("etc/group", root: root)
         func gid(of name: String) throws(EngineError) -> UInt32 {
-            if let entry = groups.first(where: { $0.count >= 3 && $0[0] == name }), let gid = UInt32(entry[2]) {
+            if let entry = groups.first(where: { $0.count >= 3 && $0[0] == name }), let gid = UInt32(entry[2])
+            {
                 return gid
             }
             if let number = UInt32(name) { return number }
-            throw EngineError(.invalid, "unable to find group \(name): no matching entries in the image's group file")
+            throw EngineError(
+                .invalid, "unable to find group \(name): no matching entries in the image's group file")
         }
         if groupText.isEmpty {
             if let name = user.name {

@@ -64,7 +64,8 @@ extension MountRequest {
         var options: [String] = []
         switch parts.count {
         case 1: (source, destination) = ("", parts[0])
-        case 2 where parts[1].split(separator: ",").allSatisfy({ Self.bindOptions.contains(String($0)) })
+        case 2
+        where parts[1].split(separator: ",").allSatisfy({ Self.bindOptions.contains(String($0)) })
             && !parts[1].isEmpty && parts[0].hasPrefix("/") && !parts[1].hasPrefix("/"):
             (source, destination) = ("", parts[0])
             options = parts[1].split(separator: ",").map(String.init)
@@ -80,7 +81,8 @@ extension MountRequest {
         }
         guard destination.hasPrefix("/") else {
             throw EngineError(
-                .invalid, "invalid volume \"\(text)\": the destination \"\(destination)\" must be an absolute path")
+                .invalid,
+                "invalid volume \"\(text)\": the destination \"\(destination)\" must be an absolute path")
         }
         guard !PathText.normalized(destination).elementsEqual("/") else {
             throw EngineError(.invalid, "invalid volume \"\(text)\": the destination can't be \"/\"")
@@ -89,11 +91,14 @@ extension MountRequest {
             throw EngineError(.invalid, "invalid volume \"\(text)\": unknown option \"\(unknown)\"")
         }
         if options.contains("U") {
-            throw EngineError(.invalid, "invalid volume \"\(text)\": the option \"U\" is not supported; chown the source")
+            throw EngineError(
+                .invalid, "invalid volume \"\(text)\": the option \"U\" is not supported; chown the source")
         }
         let readOnly = options.contains("ro")
         options.removeAll { ["ro", "rw", "z", "Z", "copy", "bind"].contains($0) }
-        if source.hasPrefix("/") || source.hasPrefix("./") || source.hasPrefix("../") || source == "." || source == ".." {
+        if source.hasPrefix("/") || source.hasPrefix("./") || source.hasPrefix("../") || source == "."
+            || source == ".."
+        {
             self.init(
                 .bind, source: try PathText.absolute(source), destination: PathText.normalized(destination),
                 readOnly: readOnly, options: options)
@@ -125,7 +130,8 @@ extension MountRequest {
         var options: [String] = []
         func truth(_ value: String?) -> Bool { value == nil || value == "true" || value == "1" }
         for field in text.split(separator: ",") {
-            let pair = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let pair = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
+                String.init)
             let value = pair.count > 1 ? pair[1] : nil
             switch pair[0] {
             case "type":
@@ -147,10 +153,13 @@ extension MountRequest {
             }
         }
         guard destination.hasPrefix("/"), PathText.normalized(destination) != "/" else {
-            throw EngineError(.invalid, "invalid mount \"\(text)\": target must be an absolute path below \"/\"")
+            throw EngineError(
+                .invalid, "invalid mount \"\(text)\": target must be an absolute path below \"/\"")
         }
         if kind == .bind {
-            guard !source.isEmpty else { throw EngineError(.invalid, "invalid mount \"\(text)\": a bind needs a source") }
+            guard !source.isEmpty else {
+                throw EngineError(.invalid, "invalid mount \"\(text)\": a bind needs a source")
+            }
             source = try PathText.absolute(source)
         } else if kind == .volume, !source.isEmpty {
             try VolumeName.validate(source)
@@ -167,7 +176,8 @@ public enum VolumeName {
         guard ObjectName.isValid(name) else {
             throw EngineError(
                 .invalid,
-                "invalid volume name \"\(name)\": only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed; a host path must begin with / or ./")
+                "invalid volume name \"\(name)\": only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed; a host path must begin with / or ./"
+            )
         }
     }
 }

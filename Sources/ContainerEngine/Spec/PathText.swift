@@ -15,7 +15,9 @@ public enum PathText {
     /// Made absolute by the working directory, and normalised.
     public static func absolute(_ path: String) throws(EngineError) -> String {
         if path.hasPrefix("/") { return normalized(path) }
-        guard let cwd = getcwd(nil, 0) else { throw EngineError(.failed, "working directory: \(Errno.current)") }
+        guard let cwd = getcwd(nil, 0) else {
+            throw EngineError(.failed, "working directory: \(Errno.current)")
+        }
         defer { free(cwd) }
         return normalized(String(cString: cwd) + "/" + path)
     }

@@ -195,7 +195,8 @@ public enum NamespaceMode: Equatable, Sendable {
         case "", "private", "host", "shareable": self.init(text: text)
         case let text where text.hasPrefix("container:") && text.count > 10: self.init(text: text)
         default:
-            throw EngineError(.invalid, "invalid value \"\(text)\" for --\(flag): use private, host or container:NAME")
+            throw EngineError(
+                .invalid, "invalid value \"\(text)\" for --\(flag): use private, host or container:NAME")
         }
     }
 }

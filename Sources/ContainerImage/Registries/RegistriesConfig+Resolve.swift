@@ -55,7 +55,9 @@ extension RegistriesConfig {
         let name = reference.canonical
         var best: (rule: RegistryRule, length: Int)?
         for rule in registries {
-            if let length = rule.matchedLength(of: name), length > (best?.length ?? -1) { best = (rule, length) }
+            if let length = rule.matchedLength(of: name), length > (best?.length ?? -1) {
+                best = (rule, length)
+            }
         }
         guard let (rule, length) = best else {
             return [Endpoint(repository: Repository(reference.repository, insecure: false), isMirror: false)]
@@ -63,14 +65,18 @@ extension RegistriesConfig {
         guard !rule.blocked else {
             throw ImageError(.blocked, "pull \(name)", "registry \(rule.prefix) is blocked in \(path)")
         }
-        let rest = reference.repository.utf8.count > length
+        let rest =
+            reference.repository.utf8.count > length
             ? String(decoding: reference.repository.utf8.dropFirst(length), as: UTF8.self) : ""
         var endpoints: [Endpoint] = []
         for mirror in rule.mirrors where reference.digest == nil ? mirror.forTags : mirror.forDigests {
             endpoints.append(
-                Endpoint(repository: Repository(mirror.location + rest, insecure: mirror.insecure), isMirror: true))
+                Endpoint(
+                    repository: Repository(mirror.location + rest, insecure: mirror.insecure), isMirror: true)
+            )
         }
-        let own = rule.location.isEmpty || rule.prefix.hasPrefix("*.") ? reference.repository : rule.location + rest
+        let own =
+            rule.location.isEmpty || rule.prefix.hasPrefix("*.") ? reference.repository : rule.location + rest
         endpoints.append(Endpoint(repository: Repository(own, insecure: rule.insecure), isMirror: false))
         return endpoints
     }

@@ -60,7 +60,7 @@ public struct RegistriesConfig: Sendable {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try File.read(path, limit: 4 << 20)
-        } catch where error.errno == .noEntry || error.errno == .notDirectory {
+        } catch  where error.errno == .noEntry || error.errno == .notDirectory {
             return false
         } catch {
             throw ImageError(.configuration, "read \(path)", "\(error.errno)")
@@ -92,7 +92,9 @@ public struct RegistriesConfig: Sendable {
             shortNameMode = mode
         }
         if let table = toml["aliases"] {
-            guard let members = table.table else { throw wrong("aliases: expected a table, found \(table.kind)") }
+            guard let members = table.table else {
+                throw wrong("aliases: expected a table, found \(table.kind)")
+            }
             for (name, value) in members {
                 guard let target = value.string else {
                     throw wrong("aliases.\(name): expected a string, found \(value.kind)")

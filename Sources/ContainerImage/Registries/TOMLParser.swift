@@ -56,7 +56,11 @@ struct TOMLParser {
             case 0x0A:
                 line += 1
                 position += 1
-            case UInt8(ascii: "#"): while let byte = peek, byte != 0x0A { _ = byte; position += 1 }
+            case UInt8(ascii: "#"):
+                while let byte = peek, byte != 0x0A {
+                    _ = byte
+                    position += 1
+                }
             default: return
             }
         }
@@ -189,7 +193,10 @@ struct TOMLParser {
     /// A boolean, a number or a date.
     private mutating func word() throws(TOMLError) -> TOML {
         let start = position
-        while let byte = peek, Self.isBare(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: ":") {
+        while let byte = peek,
+            Self.isBare(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: ".")
+                || byte == UInt8(ascii: ":")
+        {
             position += 1
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
@@ -212,7 +219,8 @@ struct TOMLParser {
     private mutating func string() throws(TOMLError) -> String {
         let quote = bytes[position]
         let isBasic = quote == UInt8(ascii: "\"")
-        let isLong = position + 2 < bytes.count && bytes[position + 1] == quote && bytes[position + 2] == quote
+        let isLong =
+            position + 2 < bytes.count && bytes[position + 1] == quote && bytes[position + 2] == quote
         position += isLong ? 3 : 1
         if isLong {
             if peek == 0x0D { position += 1 }
@@ -265,7 +273,8 @@ struct TOMLParser {
         case UInt8(ascii: "u"), UInt8(ascii: "U"):
             let count = byte == UInt8(ascii: "u") ? 4 : 8
             guard position + count <= bytes.count,
-                let value = UInt32(String(decoding: bytes[position..<position + count], as: UTF8.self), radix: 16),
+                let value = UInt32(
+                    String(decoding: bytes[position..<position + count], as: UTF8.self), radix: 16),
                 let scalar = Unicode.Scalar(value)
             else { throw failure("an escape that is no character") }
             output.append(contentsOf: Array(String(Character(scalar)).utf8))

@@ -38,7 +38,8 @@ final class ArchiveFiles: FileSet {
             while let entry = try reader.next() {
                 count += 1
                 guard count <= Self.maximumEntries else {
-                    throw ImageError(.limit, "read \(name)", "the archive has more than \(Self.maximumEntries) entries")
+                    throw ImageError(
+                        .limit, "read \(name)", "the archive has more than \(Self.maximumEntries) entries")
                 }
                 let path = Self.normalized(entry.text)
                 switch entry.kind {
@@ -47,7 +48,8 @@ final class ArchiveFiles: FileSet {
                         throw ImageError(.unsupported, "read \(name)", "\(path) is stored as a sparse file")
                     }
                     guard reader.position + entry.size <= size else {
-                        throw ImageError(.malformed, "read \(name)", "the archive is truncated: \(path) is not whole")
+                        throw ImageError(
+                            .malformed, "read \(name)", "the archive is truncated: \(path) is not whole")
                     }
                     // The last of two entries of one name counts, as when unpacking.
                     links[path] = nil
@@ -101,7 +103,7 @@ final class ArchiveFiles: FileSet {
     private static func unnamed(in directory: String, for name: String) throws(SystemError) -> SharedFile {
         do throws(SystemError) {
             return SharedFile(try File.open(directory, O_TMPFILE | O_RDWR, mode: 0o600), path: name)
-        } catch where error.errno == .notSupported || error.errno == .isDirectory {
+        } catch  where error.errno == .notSupported || error.errno == .isDirectory {
             // A file system without O_TMPFILE (overlay on an old kernel, NFS).
             let path = "\(directory)/spool-\(getpid())-\(gettid())"
             let file = try File.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)

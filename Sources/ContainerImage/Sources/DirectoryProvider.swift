@@ -20,8 +20,12 @@ struct DirectoryProvider: ImageProvider {
     }
 
     func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8] {
-        if let bytes = try files.read("\(digest.hex).manifest.json", limit: DocumentLimit.manifest) { return bytes }
-        guard let bytes = try files.read(digest.hex, limit: DocumentLimit.manifest) else { throw missing(digest) }
+        if let bytes = try files.read("\(digest.hex).manifest.json", limit: DocumentLimit.manifest) {
+            return bytes
+        }
+        guard let bytes = try files.read(digest.hex, limit: DocumentLimit.manifest) else {
+            throw missing(digest)
+        }
         return bytes
     }
 

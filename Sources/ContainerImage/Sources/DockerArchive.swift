@@ -25,7 +25,10 @@ struct DockerArchive: Sendable {
         }
 
         var json: JSON {
-            ["Config": .string(config), "RepoTags": repoTags.isEmpty ? .null : repoTags.json, "Layers": layers.json]
+            [
+                "Config": .string(config), "RepoTags": repoTags.isEmpty ? .null : repoTags.json,
+                "Layers": layers.json,
+            ]
         }
     }
 
@@ -36,7 +39,8 @@ struct DockerArchive: Sendable {
     init(_ files: ArchiveFiles) throws(ImageError) {
         self.files = files
         guard let bytes = try files.read("manifest.json", limit: DocumentLimit.manifest) else {
-            throw ImageError(.malformed, "read \(files.name)", "it is no docker archive: it has no manifest.json")
+            throw ImageError(
+                .malformed, "read \(files.name)", "it is no docker archive: it has no manifest.json")
         }
         do throws(JSONError) {
             entries = try [Entry](json: JSON(parsing: bytes))
@@ -51,24 +55,31 @@ struct DockerArchive: Sendable {
     /// The image that has a name; without one, the only image.
     func choose(_ reference: String?) throws(ImageError) -> Entry {
         let tags = entries.flatMap(\.repoTags)
-        let listed = tags.isEmpty ? "its images have no names" : "it has \(tags.prefix(20).joined(separator: ", "))"
+        let listed =
+            tags.isEmpty ? "its images have no names" : "it has \(tags.prefix(20).joined(separator: ", "))"
         guard let reference else {
             guard entries.count == 1 else {
                 throw ImageError(
                     .notFound, "read \(files.name)",
                     entries.isEmpty
-                        ? "the archive has no image" : "the archive has \(entries.count) images, say which (\(listed))")
+                        ? "the archive has no image"
+                        : "the archive has \(entries.count) images, say which (\(listed))")
             }
             return entries[0]
         }
         // `@2` is the third image.
-        if reference.hasPrefix("@"), let position = Int(reference.dropFirst()), entries.indices.contains(position) {
+        if reference.hasPrefix("@"), let position = Int(reference.dropFirst()),
+            entries.indices.contains(position)
+        {
             return entries[position]
         }
         let wanted = try ImageReference(parsing: reference).tagged
         for entry in entries {
-            for tag in entry.repoTags where (try? ImageReference(parsing: tag).tagged) == wanted { return entry }
+            for tag in entry.repoTags where (try? ImageReference(parsing: tag).tagged) == wanted {
+                return entry
+            }
         }
-        throw ImageError(.notFound, "read \(files.name)", "the archive has no image \"\(reference)\"; \(listed)")
+        throw ImageError(
+            .notFound, "read \(files.name)", "the archive has no image \"\(reference)\"; \(listed)")
     }
 }

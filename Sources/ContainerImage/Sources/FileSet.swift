@@ -16,7 +16,8 @@ extension FileSet {
         guard let file = try open(path) else { return nil }
         guard file.size <= limit else {
             throw ImageError(
-                .limit, "read \(path) in \(name)", "it has \(file.size) bytes; more than \(limit) are not accepted")
+                .limit, "read \(path) in \(name)",
+                "it has \(file.size) bytes; more than \(limit) are not accepted")
         }
         do {
             let bytes = try file.readAll(limit: limit)
@@ -96,7 +97,7 @@ struct DirectoryFiles: FileSet {
                 throw SystemError("read", path, Errno(EINVAL))
             }
             return FileRange(SharedFile(file, path: path), offset: 0, size: Int64(status.st_size))
-        } catch where error.errno == .noEntry || error.errno == .notDirectory {
+        } catch  where error.errno == .noEntry || error.errno == .notDirectory {
             return nil
         } catch {
             throw ImageError(.file, "read \(path) in \(name)", "\(error.errno)")

@@ -65,7 +65,8 @@ struct LayoutProvider: ImageProvider {
                 || descriptor.digest == reference
         }
         guard let first = found.first else {
-            throw ImageError(.notFound, "read \(name)", "the layout has no image \"\(reference)\"; \(listed())")
+            throw ImageError(
+                .notFound, "read \(name)", "the layout has no image \"\(reference)\"; \(listed())")
         }
         return first
     }
@@ -82,7 +83,9 @@ struct LayoutProvider: ImageProvider {
     }
 
     func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8] {
-        guard let bytes = try files.read(path(digest), limit: DocumentLimit.config) else { throw missing(digest) }
+        guard let bytes = try files.read(path(digest), limit: DocumentLimit.config) else {
+            throw missing(digest)
+        }
         return bytes
     }
 

@@ -15,7 +15,8 @@ public struct ConfigChange: Sendable {
         instruction = trimmed[..<end].uppercased()
         argument = end == trimmed.endIndex ? "" : String(trimmed[trimmed.index(after: end)...]).trimmed
         let known = [
-            "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+            "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME",
+            "WORKDIR",
         ]
         guard known.contains(instruction) else {
             throw ImageError(
@@ -43,8 +44,11 @@ public struct ConfigChange: Sendable {
             for port in try words() {
                 let parts = port.split(separator: "/", omittingEmptySubsequences: false)
                 let proto = parts.count == 2 ? parts[1].lowercased() : "tcp"
-                let bounds = (parts.first ?? "").split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
-                guard parts.count <= 2, ["tcp", "udp", "sctp"].contains(proto), (1...2).contains(bounds.count),
+                let bounds = (parts.first ?? "").split(separator: "-", omittingEmptySubsequences: false).map {
+                    UInt16($0)
+                }
+                guard parts.count <= 2, ["tcp", "udp", "sctp"].contains(proto),
+                    (1...2).contains(bounds.count),
                     !bounds.contains(nil), !bounds.contains(0), bounds.first!! <= bounds.last!!
                 else { throw wrong("\"\(port)\" is no port") }
                 for number in bounds.first!!...bounds.last!! {
@@ -61,7 +65,8 @@ public struct ConfigChange: Sendable {
         case "WORKDIR":
             config.workingDir =
                 argument.hasPrefix("/")
-                ? argument : (config.workingDir.hasSuffix("/") ? config.workingDir : "\(config.workingDir)/") + argument
+                ? argument
+                : (config.workingDir.hasSuffix("/") ? config.workingDir : "\(config.workingDir)/") + argument
         case "STOPSIGNAL": config.stopSignal = argument
         default: config.onBuild.append(argument)
         }
@@ -73,7 +78,9 @@ public struct ConfigChange: Sendable {
 
     /// The JSON form, or a line for the shell.
     private func commandLine() throws(ImageError) -> [String] {
-        if argument.hasPrefix("["), let json = try? JSON(parsing: argument), let words = try? [String](json: json) {
+        if argument.hasPrefix("["), let json = try? JSON(parsing: argument),
+            let words = try? [String](json: json)
+        {
             return words
         }
         return ["/bin/sh", "-c", argument]

@@ -21,7 +21,8 @@ enum ImageDocument {
             let own = json["mediaType"]?.string ?? ""
             let type = own.isEmpty ? announced : own
             if MediaType.isSchema1(type) || json["schemaVersion"]?.int == 1 {
-                throw JSONError("it has Docker's old schema 1, which is not supported: have the image pushed anew")
+                throw JSONError(
+                    "it has Docker's old schema 1, which is not supported: have the image pushed anew")
             }
             // A document that could be read as either means different things
             // to different readers (CVE-2021-41190).
@@ -29,12 +30,17 @@ enum ImageDocument {
                 throw JSONError("it is a manifest and an index at once")
             }
             if MediaType.isIndex(type) || (!MediaType.isManifest(type) && json["manifests"] != nil) {
-                guard json["manifests"] != nil else { throw JSONError("it is called an index and has no manifests") }
+                guard json["manifests"] != nil else {
+                    throw JSONError("it is called an index and has no manifests")
+                }
                 self = .index(try ImageIndex(json: json), mediaType: type.isEmpty ? MediaType.ociIndex : type)
             } else if MediaType.isManifest(type) || json["config"] != nil {
-                guard json["manifests"] == nil else { throw JSONError("it is called a manifest and is an index") }
+                guard json["manifests"] == nil else {
+                    throw JSONError("it is called a manifest and is an index")
+                }
                 self = .manifest(
-                    try ImageManifest(json: json), mediaType: MediaType.isManifest(type) ? type : MediaType.ociManifest)
+                    try ImageManifest(json: json),
+                    mediaType: MediaType.isManifest(type) ? type : MediaType.ociManifest)
             } else {
                 throw JSONError("it is no image manifest and no index")
             }

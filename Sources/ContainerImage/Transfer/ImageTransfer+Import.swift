@@ -21,7 +21,8 @@ extension ImageTransfer {
         for change in changes { try change.apply(to: &defaults) }
         let names = try [name].compactMap { $0 }.map { name throws(ImageError) in try Self.localName(name) }
         guard names.allSatisfy({ $0.digest == nil }) else {
-            throw ImageError(.invalidReference, "import \(source)", "an image cannot be given a digest for a name")
+            throw ImageError(
+                .invalidReference, "import \(source)", "an image cannot be given a digest for a name")
         }
         let lease = try storing(source) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
@@ -54,7 +55,8 @@ extension ImageTransfer {
             let digits = "\(value)"
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
-        let date = "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2))"
+        let date =
+            "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2))"
         let clock = "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2))"
         return "\(date)T\(clock).\(padded(time.tv_nsec, 9))Z"
     }

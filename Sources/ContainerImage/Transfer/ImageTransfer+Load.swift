@@ -48,7 +48,9 @@ extension ImageTransfer {
                 first[descriptor.digest] = descriptor
                 order.append(descriptor.digest)
             }
-            if let name = LayoutProvider.referenceName(descriptor) { names[descriptor.digest, default: []].append(name) }
+            if let name = LayoutProvider.referenceName(descriptor) {
+                names[descriptor.digest, default: []].append(name)
+            }
         }
         var records: [ImageRecord] = []
         for digest in order {
@@ -72,7 +74,8 @@ extension ImageTransfer {
         }
         let configDigest = Digest.sha256(of: configBytes)
         // The config's name is its digest, in the archives of all current programs.
-        let hex = entry.config.split(separator: "/").last.map { $0.hasSuffix(".json") ? $0.dropLast(5) : $0 } ?? ""
+        let hex =
+            entry.config.split(separator: "/").last.map { $0.hasSuffix(".json") ? $0.dropLast(5) : $0 } ?? ""
         if let named = try? Digest(.sha256, hex: String(hex)), named != configDigest {
             throw ImageError(.corrupt, operation, "the config \(entry.config) has the digest \(configDigest)")
         }
@@ -80,15 +83,18 @@ extension ImageTransfer {
         guard config.rootfs.diffIDs.count == entry.layers.count else {
             throw ImageError(
                 .malformed, operation,
-                "manifest.json has \(entry.layers.count) layers and the config \(config.rootfs.diffIDs.count) diff_ids")
+                "manifest.json has \(entry.layers.count) layers and the config \(config.rootfs.diffIDs.count) diff_ids"
+            )
         }
         guard entry.layers.count <= ResolvedImage.maximumLayers else {
             throw ImageError(
                 .limit, operation,
-                "it has \(entry.layers.count) layers; more than \(ResolvedImage.maximumLayers) are not accepted")
+                "it has \(entry.layers.count) layers; more than \(ResolvedImage.maximumLayers) are not accepted"
+            )
         }
         try ResolvedImage.check(
-            config.platform, against: (options.platform ?? .host).normalized, isGiven: options.platform != nil,
+            config.platform, against: (options.platform ?? .host).normalized,
+            isGiven: options.platform != nil,
             name: label)
         var plans: [LayerPlan] = []
         for (path, text) in zip(entry.layers, config.rootfs.diffIDs) {
@@ -103,7 +109,8 @@ extension ImageTransfer {
                 })
         }
         // Docker writes its short names; they were Docker Hub's.
-        let names = localNames(entry.repoTags.map { (try? ImageReference(parsing: $0).tagged.canonical) ?? $0 })
+        let names = localNames(
+            entry.repoTags.map { (try? ImageReference(parsing: $0).tagged.canonical) ?? $0 })
         let lease = try storing(label) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
         let layers = try ingest(plans, name: label, stop: StopFlag())
@@ -125,7 +132,9 @@ extension ImageTransfer {
             })
         let bytes = manifest.json.bytes()
         let digest = Digest.sha256(of: bytes)
-        return try put(bytes, mediaType: MediaType.ociManifest, digest: digest, topDigest: digest, names: names, of: name)
+        return try put(
+            bytes, mediaType: MediaType.ociManifest, digest: digest, topDigest: digest, names: names, of: name
+        )
     }
 
     /// Records an image all of whose parts are in the store.

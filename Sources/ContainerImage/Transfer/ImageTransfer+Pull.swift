@@ -13,18 +13,22 @@ extension ImageTransfer {
             return try pull(named: try ImageName(parsing: text))
         case .layout(let path, let reference):
             let files = try DirectoryFiles(path)
-            let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
+            let descriptor = try LayoutProvider.choose(
+                reference, in: LayoutProvider.index(files), name: "\(source)")
             // Without a reference a full name of its own will do; a mere tag says too little.
             let own = LayoutProvider.referenceName(descriptor).flatMap { try? ImageName(parsing: $0) }?.domain
             let name = reference ?? (own == nil ? nil : LayoutProvider.referenceName(descriptor))
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"), names: localNames([name].compactMap { $0 }))
+                LayoutProvider(files, descriptor, name: "\(source)"),
+                names: localNames([name].compactMap { $0 }))
         case .layoutArchive(let path, let reference):
             let files = try openArchive(path)
-            let descriptor = try LayoutProvider.choose(reference, in: LayoutProvider.index(files), name: "\(source)")
+            let descriptor = try LayoutProvider.choose(
+                reference, in: LayoutProvider.index(files), name: "\(source)")
             let name = reference ?? LayoutProvider.referenceName(descriptor)
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"), names: localNames([name].compactMap { $0 }))
+                LayoutProvider(files, descriptor, name: "\(source)"),
+                names: localNames([name].compactMap { $0 }))
         case .dockerArchive(let path, let reference):
             let archive = try DockerArchive(try openArchive(path))
             return try load(archive.choose(reference), of: archive)
@@ -42,18 +46,22 @@ extension ImageTransfer {
             do throws(ImageError) {
                 let stop = StopFlag()
                 let client = RegistryClient(try options.registryOptions(stop: stop))
-                let provider = try RegistryProvider(reference, config: config, client: client, progress: progress)
+                let provider = try RegistryProvider(
+                    reference, config: config, client: client, progress: progress)
                 return try fetch(provider, names: [reference], stop: stop)
             } catch {
                 // What is found and faulty is not looked for elsewhere.
-                guard [.notFound, .unauthorized, .registry, .blocked].contains(error.code) else { throw error }
+                guard [.notFound, .unauthorized, .registry, .blocked].contains(error.code) else {
+                    throw error
+                }
                 failures.append(error)
             }
         }
         if failures.count == 1 { throw failures[0] }
         throw ImageError(
             failures.allSatisfy { $0.code == .notFound } ? .notFound : failures[0].code,
-            "pull \(name.path)", "none of its registries has it: " + failures.map(\.description).joined(separator: "; "))
+            "pull \(name.path)",
+            "none of its registries has it: " + failures.map(\.description).joined(separator: "; "))
     }
 
     /// Reads an image's documents, brings its layers, and records it.
@@ -61,16 +69,22 @@ extension ImageTransfer {
         _ provider: some ImageProvider, names: [ImageReference], stop: StopFlag = StopFlag()
     ) throws(ImageError) -> ImageRecord {
         let image = try ResolvedImage(
-            provider, platform: (options.platform ?? .host).normalized, isPlatformGiven: options.platform != nil)
+            provider, platform: (options.platform ?? .host).normalized,
+            isPlatformGiven: options.platform != nil)
         let host = Platform.host
-        if options.platform == nil, !image.config.architecture.isEmpty, host.distance(to: image.config.platform) == nil {
-            progress.warning("image platform (\(image.config.platform)) does not match this machine's (\(host.normalized))")
+        if options.platform == nil, !image.config.architecture.isEmpty,
+            host.distance(to: image.config.platform) == nil
+        {
+            progress.warning(
+                "image platform (\(image.config.platform)) does not match this machine's (\(host.normalized))"
+            )
         }
         let lease = try storing(provider.name) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
         try storing(provider.name) { () throws(StorageError) in
             try store.ingestBlob(
-                digest: image.configDigest, size: Int64(image.configBytes.count), from: BytesSource(image.configBytes))
+                digest: image.configDigest, size: Int64(image.configBytes.count),
+                from: BytesSource(image.configBytes))
         }
         let plans = image.layers.map { layer in
             LayerPlan(
@@ -83,7 +97,8 @@ extension ImageTransfer {
             topDigest: image.topDigest, names: names, of: provider.name)
     }
 
-    func storing<Value>(_ name: String, _ body: () throws(StorageError) -> Value) throws(ImageError) -> Value {
+    func storing<Value>(_ name: String, _ body: () throws(StorageError) -> Value) throws(ImageError) -> Value
+    {
         do throws(StorageError) { return try body() } catch { throw ImageError("pull \(name)", error) }
     }
 

@@ -84,7 +84,9 @@ extension ImageTransfer {
             try LayoutWriter(store).write(images, existing: existing) { name, content in
                 let target = "\(path)/\(name)"
                 // Blobs are named by their content: those that are there stay.
-                if name.hasPrefix("blobs/"), let status = try? File.status(target), status.st_size == content.size {
+                if name.hasPrefix("blobs/"), let status = try? File.status(target),
+                    status.st_size == content.size
+                {
                     return
                 }
                 if name.hasPrefix("blobs/sha512/") { try File.makeDirectories("\(path)/blobs/sha512") }

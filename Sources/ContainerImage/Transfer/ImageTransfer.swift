@@ -17,7 +17,8 @@ public struct ImageTransfer: Sendable {
     public var progress: any TransferProgress
 
     public init(
-        store: Store, options: TransferOptions = TransferOptions(), progress: any TransferProgress = SilentProgress()
+        store: Store, options: TransferOptions = TransferOptions(),
+        progress: any TransferProgress = SilentProgress()
     ) {
         self.store = store
         self.options = options

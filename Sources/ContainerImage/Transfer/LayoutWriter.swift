@@ -35,21 +35,24 @@ struct LayoutWriter {
                     blob.layoutPath,
                     SavedFile(size: descriptor.size) {
                         VerifyingSource(
-                            DescriptorSource(owning: try store.openBlob(blob)), expected: blob, size: descriptor.size)
+                            DescriptorSource(owning: try store.openBlob(blob)), expected: blob,
+                            size: descriptor.size)
                     })
             }
             if written.insert(digest).inserted { try emit(digest.layoutPath, SavedFile(bytes)) }
             var descriptor = ContentDescriptor(
                 mediaType: MediaType.ociManifest, digest: "\(digest)", size: Int64(bytes.count),
                 platform: Platform(
-                    os: image.record.os, architecture: image.record.architecture, variant: image.record.variant))
+                    os: image.record.os, architecture: image.record.architecture,
+                    variant: image.record.variant))
             if image.names.isEmpty {
                 index.manifests.removeAll { $0.digest == descriptor.digest }
                 index.manifests.append(descriptor)
             }
             for name in image.names {
                 descriptor.annotations = [
-                    ContentDescriptor.referenceName: name.canonical, ContentDescriptor.containerdName: name.canonical,
+                    ContentDescriptor.referenceName: name.canonical,
+                    ContentDescriptor.containerdName: name.canonical,
                 ]
                 index.manifests.removeAll { LayoutProvider.referenceName($0) == name.canonical }
                 index.manifests.append(descriptor)
@@ -64,8 +67,9 @@ struct LayoutWriter {
             MediaType.dockerLayer: MediaType.ociLayer, MediaType.dockerLayerGzip: MediaType.ociLayerGzip,
             MediaType.dockerLayerZstd: MediaType.ociLayerZstd,
         ]
-        guard type == MediaType.dockerManifest || manifest.config.mediaType == MediaType.dockerConfig
-            || manifest.layers.contains(where: { ociTypes[$0.mediaType] != nil })
+        guard
+            type == MediaType.dockerManifest || manifest.config.mediaType == MediaType.dockerConfig
+                || manifest.layers.contains(where: { ociTypes[$0.mediaType] != nil })
         else { return false }
         manifest.mediaType = MediaType.ociManifest
         manifest.config.mediaType = MediaType.ociConfig

@@ -9,10 +9,12 @@ enum PlatformChoice {
         var best: (descriptor: ContentDescriptor, distance: Int)?
         var unnamed: [ContentDescriptor] = []
         for descriptor in index.manifests {
-            guard descriptor.mediaType.isEmpty || MediaType.isManifest(descriptor.mediaType)
-                || MediaType.isIndex(descriptor.mediaType)
+            guard
+                descriptor.mediaType.isEmpty || MediaType.isManifest(descriptor.mediaType)
+                    || MediaType.isIndex(descriptor.mediaType)
             else { continue }
-            guard let platform = descriptor.platform, !(platform.os.isEmpty && platform.architecture.isEmpty) else {
+            guard let platform = descriptor.platform, !(platform.os.isEmpty && platform.architecture.isEmpty)
+            else {
                 unnamed.append(descriptor)
                 continue
             }

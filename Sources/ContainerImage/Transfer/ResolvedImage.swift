@@ -53,7 +53,8 @@ struct ResolvedImage {
                 throw ImageError(.malformed, "pull \(name)", "the index \(digest) leads back to itself")
             }
             guard seen.count <= Self.maximumDepth else {
-                throw ImageError(.limit, "pull \(name)", "indexes within indexes, deeper than \(Self.maximumDepth)")
+                throw ImageError(
+                    .limit, "pull \(name)", "indexes within indexes, deeper than \(Self.maximumDepth)")
             }
             bytes = try provider.document(next, digest)
             try Self.verify(bytes, digest, size: next.size, name: name)
@@ -65,10 +66,12 @@ struct ResolvedImage {
         guard manifest.config.size <= DocumentLimit.config else {
             throw ImageError(
                 .limit, "pull \(name)",
-                "the config has \(manifest.config.size) bytes; more than \(DocumentLimit.config) are not accepted")
+                "the config has \(manifest.config.size) bytes; more than \(DocumentLimit.config) are not accepted"
+            )
         }
         do {
-            configBytes = try provider.blob(manifest.config, configDigest).readAll(limit: DocumentLimit.config)
+            configBytes = try provider.blob(manifest.config, configDigest).readAll(
+                limit: DocumentLimit.config)
         } catch {
             throw ImageError("read the config \(configDigest) of \(name)", any: error)
         }

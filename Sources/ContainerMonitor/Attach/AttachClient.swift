@@ -42,7 +42,9 @@ public final class AttachClient {
     }
 
     /// - Throws: `noMonitor` when the container has none.
-    public static func connect(_ attachSocket: String, _ options: Options) throws(MonitorError) -> AttachClient {
+    public static func connect(_ attachSocket: String, _ options: Options) throws(MonitorError)
+        -> AttachClient
+    {
         let connection = try MonitorConnection(attachSocket)
         var hello: AttachMessage.Hello = []
         if options.stdin { hello.insert(.stdin) }
@@ -62,7 +64,8 @@ public final class AttachClient {
     }
 
     /// - Returns: the reading end; the writing end joins `ends`.
-    private static func outputPipe(_ ends: inout [SharedDescriptor]) throws(MonitorError) -> SharedDescriptor {
+    private static func outputPipe(_ ends: inout [SharedDescriptor]) throws(MonitorError) -> SharedDescriptor
+    {
         try system { () throws(SystemError) in
             let pipe = try FD.pipe()
             let writing = pipe.writing.take()
@@ -79,7 +82,8 @@ public final class AttachClient {
         try system { () throws(SystemError) in
             let local = options.local
             let isContainerTerminal = isTerminal
-            let localTerminal = isContainerTerminal
+            let localTerminal =
+                isContainerTerminal
                 ? [local.input, local.output].first { Terminal.isTerminal($0) } : nil
             let rawTerminal = input != nil && localTerminal == local.input ? local.input : nil
             let inputNumber = input?.raw
@@ -87,7 +91,8 @@ public final class AttachClient {
             if let stdout { outputs.append((stdout.raw, local.output)) }
             if let stderr { outputs.append((stderr.raw, local.error)) }
             let signals =
-                options.signalProxy ? StreamRelay.proxied
+                options.signalProxy
+                ? StreamRelay.proxied
                 : rawTerminal != nil ? [SIGHUP, SIGINT, SIGQUIT, SIGTERM] : []
             let session = try RelaySession(
                 input: inputNumber.map { (local.input, $0) }, outputs: outputs,

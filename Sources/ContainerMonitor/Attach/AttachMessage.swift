@@ -72,7 +72,9 @@ enum AttachMessage: Equatable {
         case (1, 2): self = .hello(Hello(rawValue: bytes[1]))
         case (2, 9):
             self = .resize(
-                .init(rows: UInt16(truncatingIfNeeded: number(1)), columns: UInt16(truncatingIfNeeded: number(5))))
+                .init(
+                    rows: UInt16(truncatingIfNeeded: number(1)),
+                    columns: UInt16(truncatingIfNeeded: number(5))))
         case (3, 5): self = .signal(number(1))
         case (4, 1): self = .inputEnded
         case (5, 1): self = .requestStop

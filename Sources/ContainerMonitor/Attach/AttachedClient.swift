@@ -86,7 +86,7 @@ final class ClientPipe {
                 LinuxSystem.splice(source, nil, raw, nil, count, UInt32(SPLICE_F_NONBLOCK | SPLICE_F_MOVE))
             }
             return moved == 0 ? nil : moved
-        } catch where error.errno == .again {
+        } catch  where error.errno == .again {
             block()
             return 0
         }
@@ -102,8 +102,10 @@ final class ClientPipe {
         let raw = descriptor.raw
         while done < bytes.count {
             do throws(SystemError) {
-                done += try retrying("write") { Glibc.write(raw, bytes.baseAddress! + done, bytes.count - done) }
-            } catch where error.errno == .again {
+                done += try retrying("write") {
+                    Glibc.write(raw, bytes.baseAddress! + done, bytes.count - done)
+                }
+            } catch  where error.errno == .again {
                 break
             }
         }

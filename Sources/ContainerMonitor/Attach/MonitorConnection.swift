@@ -8,7 +8,7 @@ public final class MonitorConnection {
     public init(_ attachSocket: String) throws(MonitorError) {
         do throws(SystemError) {
             socket = SharedDescriptor(try UnixSocket.connect(attachSocket))
-        } catch where error.errno == .noEntry || error.errno.rawValue == ECONNREFUSED {
+        } catch  where error.errno == .noEntry || error.errno.rawValue == ECONNREFUSED {
             throw MonitorError(.noMonitor, "no monitor listens at \(attachSocket)")
         } catch {
             throw MonitorError(error)
@@ -18,7 +18,7 @@ public final class MonitorConnection {
     func send(_ message: AttachMessage, descriptors: [Int32] = []) throws(MonitorError) {
         do throws(SystemError) {
             try UnixSocket.send(socket.raw, message.bytes, descriptors: descriptors)
-        } catch where error.errno == .brokenPipe || error.errno.rawValue == ECONNRESET {
+        } catch  where error.errno == .brokenPipe || error.errno.rawValue == ECONNRESET {
             throw MonitorError(.monitorDied, "the container's monitor ended")
         } catch {
             throw MonitorError(error)
@@ -35,7 +35,7 @@ public final class MonitorConnection {
             }
             guard let fd = message.descriptors.takeFirst() else { return (word, nil) }
             return (word, SharedDescriptor(fd))
-        } catch where error.errno.rawValue == ECONNRESET {
+        } catch  where error.errno.rawValue == ECONNRESET {
             throw MonitorError(.monitorDied, "the container's monitor ended")
         } catch {
             throw MonitorError(error)

@@ -36,7 +36,8 @@ final class StreamPump: @unchecked Sendable {
         self.wake = wake
         self.drains = drains
         matcher = detachKeys.map(DetachKeyMatcher.init)
-        finishing = SharedDescriptor(Descriptor(owning: try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) }))
+        finishing = SharedDescriptor(
+            Descriptor(owning: try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) }))
         lock = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
     }

@@ -91,7 +91,8 @@ final class RelaySession {
     ) throws(SystemError) {
         mask = SignalMask.current
         let wake = SharedDescriptor(
-            Descriptor(owning: try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }))
+            Descriptor(
+                owning: try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }))
         self.wake = wake
         // Blocked before the threads are made, which inherit the mask.
         self.signals = try SignalDescriptor(signals + (sizeTerminal != nil ? [SIGWINCH] : []))

@@ -27,6 +27,10 @@ struct CreatedProcess: ~Copyable {
 
 extension MonitorRequest {
     var driver: any ContainerRuntimeDriver {
-        if let runtime { ExternalRuntime(program: runtime, request: self) } else { BuiltInRuntime(request: self) }
+        if let runtime {
+            ExternalRuntime(program: runtime, request: self)
+        } else {
+            BuiltInRuntime(request: self)
+        }
     }
 }

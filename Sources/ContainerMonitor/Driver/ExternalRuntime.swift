@@ -20,7 +20,9 @@ struct ExternalRuntime: ContainerRuntimeDriver {
         let consolePath = scratch("console")
         if request.terminal {
             console = SharedDescriptor(
-                try system { () throws(SystemError) in try UnixSocket.listen(consolePath, .stream, nonBlocking: true) })
+                try system { () throws(SystemError) in
+                    try UnixSocket.listen(consolePath, .stream, nonBlocking: true)
+                })
             arguments += ["--console-socket", consolePath]
         }
         defer {
@@ -71,7 +73,9 @@ struct ExternalRuntime: ContainerRuntimeDriver {
     private func failure(_ verb: String, _ status: WaitStatus, _ log: String) -> MonitorError {
         let lines = (try? File.read(log, limit: 1 << 20))?.split(separator: 0x0A) ?? []
         let messages = lines.compactMap { line -> String? in
-            guard let entry = try? JSON(parsing: Array(line)), entry["level"]?.string == "error" else { return nil }
+            guard let entry = try? JSON(parsing: Array(line)), entry["level"]?.string == "error" else {
+                return nil
+            }
             return entry["msg"]?.string
         }
         guard let message = messages.last else {
@@ -84,7 +88,9 @@ struct ExternalRuntime: ContainerRuntimeDriver {
                 .commandNotFound
             } else if text.contains("exec") && text.contains("no such file or directory") {
                 .commandNotFound
-            } else if text.contains("exec") && (text.contains("permission denied") || text.contains("is a directory")) {
+            } else if text.contains("exec")
+                && (text.contains("permission denied") || text.contains("is a directory"))
+            {
                 .commandNotExecutable
             } else {
                 .runtime
@@ -103,7 +109,8 @@ struct ExternalRuntime: ContainerRuntimeDriver {
         let own = "/proc/self/fd/"
         linux["namespaces"] = .array(
             namespaces.map { namespace in
-                guard var object = namespace.object, let path = object["path"]?.string, path.hasPrefix(own) else {
+                guard var object = namespace.object, let path = object["path"]?.string, path.hasPrefix(own)
+                else {
                     return namespace
                 }
                 // The worker's parent is the monitor, which holds them open.
@@ -112,6 +119,8 @@ struct ExternalRuntime: ContainerRuntimeDriver {
             })
         config["linux"] = .object(linux)
         let edited = JSON.object(config).bytes()
-        try system { () throws(SystemError) in try File.replace(path, with: edited, mode: 0o600, durable: false) }
+        try system { () throws(SystemError) in
+            try File.replace(path, with: edited, mode: 0o600, durable: false)
+        }
     }
 }

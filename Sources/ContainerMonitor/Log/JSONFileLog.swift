@@ -19,7 +19,9 @@ final class JSONFileLog: LogDriver {
 
     init(_ configuration: LogConfiguration) throws(SystemError) {
         file = try LogFile(configuration) { lost in
-            Array("{\"log\":\"\(lossNote(lost))\\n\",\"stream\":\"stderr\",\"time\":\"\(Timestamp.now)\"}\n".utf8)
+            Array(
+                "{\"log\":\"\(lossNote(lost))\\n\",\"stream\":\"stderr\",\"time\":\"\(Timestamp.now)\"}\n"
+                    .utf8)
         }
     }
 
@@ -81,7 +83,9 @@ final class JSONFileLog: LogDriver {
         var count = 0
 
         init(_ stream: LogStream, _ time: Timestamp) {
-            append(stream == .stdout ? "\",\"stream\":\"stdout\",\"time\":\"" : "\",\"stream\":\"stderr\",\"time\":\"")
+            append(
+                stream == .stdout
+                    ? "\",\"stream\":\"stdout\",\"time\":\"" : "\",\"stream\":\"stderr\",\"time\":\"")
             var count = count
             withUnsafeMutableBytes(of: &bytes) { buffer in
                 count += time.write(

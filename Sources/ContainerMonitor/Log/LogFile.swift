@@ -104,7 +104,7 @@ final class LogFile {
                     do throws(SystemError) {
                         try File.rename(
                             configuration.path(ofFile: number - 1), to: configuration.path(ofFile: number))
-                    } catch where error.errno == .noEntry {}
+                    } catch  where error.errno == .noEntry {}
                 }
             }
             try open(truncating: true)

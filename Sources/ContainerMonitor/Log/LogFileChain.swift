@@ -35,7 +35,7 @@ struct LogFileChain: ~Copyable {
     {
         do throws(SystemError) {
             return SharedDescriptor(try File.open(configuration.path(ofFile: number), O_RDONLY | O_NOFOLLOW))
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
         }
     }
@@ -75,7 +75,9 @@ struct LogFileChain: ~Copyable {
             // Rotated away: what the monitor wrote to it, it wrote before.
             var more: UInt8 = 0
             if pread(file.raw, &more, 1, lseek(file.raw, 0, SEEK_CUR)) == 1 { return true }
-            let place = (1..<max(2, configuration.maximumFiles)).first { Self.inode(configuration, $0) == own }
+            let place = (1..<max(2, configuration.maximumFiles)).first {
+                Self.inode(configuration, $0) == own
+            }
             guard let place else {
                 // So many rotations at once that our file is gone: go on with the oldest.
                 open = try Self.openAll(configuration)

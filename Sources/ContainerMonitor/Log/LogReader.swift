@@ -73,7 +73,8 @@ public final class LogReader {
     /// - Returns: false when `body` wants no more.
     private func readToEnd(_ body: (LogRecord) -> Bool) throws(SystemError) -> Bool {
         while true {
-            let count = try files.read(into: UnsafeMutableRawBufferPointer(start: buffer.bytes, count: Self.bufferSize))
+            let count = try files.read(
+                into: UnsafeMutableRawBufferPointer(start: buffer.bytes, count: Self.bufferSize))
             if count == 0 {
                 // A rotated file has no more to come, and ends with a whole record.
                 guard try files.advance() else { return true }
@@ -168,7 +169,11 @@ private struct LogPrinter {
         }
         buffer.append(contentsOf: record.text)
         if record.endsLine { buffer.append(0x0A) }
-        if stream == .stdout { isWithinLine.stdout = !record.endsLine } else { isWithinLine.stderr = !record.endsLine }
+        if stream == .stdout {
+            isWithinLine.stdout = !record.endsLine
+        } else {
+            isWithinLine.stderr = !record.endsLine
+        }
     }
 
     mutating func flush() throws(SystemError) {

@@ -71,7 +71,8 @@ struct LogRecordParser {
         let timeOpening: StaticString = "\",\"time\":\""
         let timeStart = end + length + 3 + timeOpening.utf8CodeUnitCount
         guard line.count > timeStart + 2,
-            memcmp(line.baseAddress! + end + length + 3, timeOpening.utf8Start, timeOpening.utf8CodeUnitCount) == 0,
+            memcmp(line.baseAddress! + end + length + 3, timeOpening.utf8Start, timeOpening.utf8CodeUnitCount)
+                == 0,
             line[line.count - 1] == UInt8(ascii: "}"), line[line.count - 2] == UInt8(ascii: "\"")
         else { return parseAnyJSON(line, body) }
         var time: Timestamp?

@@ -74,8 +74,12 @@ extension Monitor {
     ) {
         client.hello = hello
         do throws(SystemError) {
-            if hello.contains(.stdout), let fd = descriptors.takeFirst() { client.stdout = try ClientPipe(fd) }
-            if hello.contains(.stderr), let fd = descriptors.takeFirst() { client.stderr = try ClientPipe(fd) }
+            if hello.contains(.stdout), let fd = descriptors.takeFirst() {
+                client.stdout = try ClientPipe(fd)
+            }
+            if hello.contains(.stderr), let fd = descriptors.takeFirst() {
+                client.stderr = try ClientPipe(fd)
+            }
             var passed: [Int32] = []
             if hello.contains(.stdin), let input {
                 passed = [input.raw]

@@ -16,7 +16,9 @@ extension Monitor {
         chdir("/")
         umask(0o022)
         SignalMask.reset()
-        SignalMask.ignore([SIGHUP, SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM, SIGUSR1, SIGUSR2])
+        SignalMask.ignore([
+            SIGHUP, SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM, SIGUSR1, SIGUSR2,
+        ])
         DescriptorTable.closeAll(except: [0, 1, 2, 3])
         try? FD.setCloseOnExec(3, true)
         // Orphans of the runtime, the container's process among them, become ours.

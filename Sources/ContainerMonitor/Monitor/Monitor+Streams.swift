@@ -121,7 +121,9 @@ extension Monitor {
     private func watchPipe(_ pipe: ClientPipe, of client: AttachedClient) {
         let fd = pipe.descriptor.raw
         try? epoll.add(fd, .writable, tag: EventSource.clientPipe.tag(fd))
-        if client.hello?.contains(.foreground) == false { stallTimer.arm(milliseconds: request.clientPatience * 1000) }
+        if client.hello?.contains(.foreground) == false {
+            stallTimer.arm(milliseconds: request.clientPatience * 1000)
+        }
     }
 
     func closePipe(_ stream: LogStream, of client: AttachedClient) {
@@ -134,7 +136,9 @@ extension Monitor {
     func handlePipe(_ fd: Int32, _ events: Epoll.Events) {
         for client in clients {
             for stream in [LogStream.stdout, .stderr] {
-                guard let pipe = client.pipe(stream), pipe.descriptor.raw == fd, pipe.isBlocked else { continue }
+                guard let pipe = client.pipe(stream), pipe.descriptor.raw == fd, pipe.isBlocked else {
+                    continue
+                }
                 do throws(SystemError) {
                     try pipe.resume()
                 } catch {

@@ -24,7 +24,9 @@ struct OOMKills: ~Copyable {
             (path(text, \.isEmpty), path(own, \.isEmpty), "/sys/fs/cgroup", "memory.events"),
         ]
         for candidate in candidates {
-            guard let path = candidate.path, path != candidate.own, path != "/", !path.contains("/..") else { continue }
+            guard let path = candidate.path, path != candidate.own, path != "/", !path.contains("/..") else {
+                continue
+            }
             if let file = try? File.open("\(candidate.root)\(path)/\(candidate.name)") {
                 self.file = file
                 return
@@ -34,7 +36,9 @@ struct OOMKills: ~Copyable {
     }
 
     var happened: Bool {
-        guard lseek(file.raw, 0, SEEK_SET) == 0, let bytes = try? FD.readAll(file.raw, limit: 4096) else { return false }
+        guard lseek(file.raw, 0, SEEK_SET) == 0, let bytes = try? FD.readAll(file.raw, limit: 4096) else {
+            return false
+        }
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ")
             if words.count == 2, words[0] == "oom_kill" { return words[1] != "0" }

@@ -22,7 +22,9 @@ final class RuntimeWorker {
     }
 
     /// - Parameter oomScore: the monitor's own is not for the container.
-    static func fork(_ request: MonitorRequest, _ job: Job, oomScore: String) throws(SystemError) -> RuntimeWorker {
+    static func fork(_ request: MonitorRequest, _ job: Job, oomScore: String) throws(SystemError)
+        -> RuntimeWorker
+    {
         let pair = try UnixSocket.pair()
         let pid = try checked("fork") { linux_fork() }
         if pid == 0 {

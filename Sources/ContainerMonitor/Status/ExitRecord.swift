@@ -56,7 +56,7 @@ func readDocument<Document: JSONDocument>(_ path: String) throws(MonitorError) -
     let bytes: [UInt8]
     do throws(SystemError) {
         bytes = try File.read(path, limit: 1 << 20)
-    } catch where error.errno == .noEntry || error.errno == .notDirectory {
+    } catch  where error.errno == .noEntry || error.errno == .notDirectory {
         return nil
     } catch {
         throw MonitorError(error)

@@ -18,7 +18,8 @@ public struct ProcessIdentity: JSONDocument, Equatable {
 
     /// The process that has this id now, or nil when there is none but a zombie.
     public init?(of pid: Int32) {
-        guard let status = (try? ProcessStatus.read(pid)) ?? nil, status.isAlive, let bootID = Self.currentBootID
+        guard let status = (try? ProcessStatus.read(pid)) ?? nil, status.isAlive,
+            let bootID = Self.currentBootID
         else { return nil }
         self.init(pid: pid, startTime: status.startTime, bootID: bootID)
     }

@@ -27,7 +27,9 @@ struct StatusRecord: JSONDocument, Equatable {
         var reader = try ObjectReader(json)
         id = try reader.required("id")
         let name: String = try reader.required("phase")
-        guard let phase = Phase(rawValue: name) else { throw JSONError(path: "phase", "unknown phase \"\(name)\"") }
+        guard let phase = Phase(rawValue: name) else {
+            throw JSONError(path: "phase", "unknown phase \"\(name)\"")
+        }
         self.phase = phase
         monitor = try reader.required("monitor")
         process = try reader.optional("process")

@@ -14,7 +14,7 @@ extension Cgroup {
             for path in remaining {
                 do throws(SystemError) {
                     try Self.remove(path, depth: 0)
-                } catch where error.errno == .busy {
+                } catch  where error.errno == .busy {
                     busy.append(path)
                 } catch {
                     throw CgroupError(error, "remove cgroup \(path)")
@@ -32,14 +32,14 @@ extension Cgroup {
     private static func remove(_ path: String, depth: Int) throws(SystemError) {
         do throws(SystemError) {
             try File.removeDirectory(path)
-        } catch where error.errno == .noEntry || error.errno.rawValue == ENODEV {
+        } catch  where error.errno == .noEntry || error.errno.rawValue == ENODEV {
             return
-        } catch where error.errno == .busy && depth < depthLimit {
+        } catch  where error.errno == .busy && depth < depthLimit {
             // Processes, or groups below: those first.
             let directory: Descriptor
             do throws(SystemError) {
                 directory = try File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 return
             }
             let children = try children(of: directory.raw)
@@ -47,7 +47,7 @@ extension Cgroup {
             for child in children { try remove("\(path)/\(child)", depth: depth + 1) }
             do throws(SystemError) {
                 try File.removeDirectory(path)
-            } catch where error.errno == .noEntry {}
+            } catch  where error.errno == .noEntry {}
         }
     }
 }

@@ -9,7 +9,7 @@ extension Cgroup {
         if let unified {
             do throws(CgroupError) {
                 try unified.write("1", to: "cgroup.kill")
-            } catch where error.errno == .noEntry || error.errno == .notSupported {}
+            } catch  where error.errno == .noEntry || error.errno == .notSupported {}
         }
         // What the v2 hierarchy does not know, or has just been killed.
         var remaining = try pids()

@@ -44,7 +44,9 @@ extension Cgroup {
     private func unified(_ controller: any CgroupController.Type) throws(CgroupError) -> CgroupDirectory? {
         guard let unified, let name = controller.unifiedName else { return nil }
         func works() throws(CgroupError) -> Bool {
-            try unified.read("cgroup.controllers").split(whereSeparator: \.isWhitespace).contains { $0 == name }
+            try unified.read("cgroup.controllers").split(whereSeparator: \.isWhitespace).contains {
+                $0 == name
+            }
         }
         if try works() { return unified }
         guard layout == .hybrid else { return nil }
@@ -70,7 +72,7 @@ extension Cgroup {
             do throws(CgroupError) {
                 // Some files, as io.max, take one line a write.
                 try unified.write(text.split(separator: "\n").map { $0 + "\n" }, to: file)
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 let controller = file.prefix { $0 != "." }
                 throw CgroupError(
                     .controllerMissing,

@@ -67,7 +67,7 @@ extension Cgroup {
         for directory in directories {
             do throws(CgroupError) {
                 try directory.write(String(pid), to: "cgroup.procs")
-            } catch where error.errno == .busy && directory.version == .v2 && initPid != nil {
+            } catch  where error.errno == .busy && directory.version == .v2 && initPid != nil {
                 let inner = try groupOf(initPid!, below: directory)
                 try inner.write(String(pid), to: "cgroup.procs")
             }
@@ -75,7 +75,9 @@ extension Cgroup {
     }
 
     /// The v2 group that a process is in, when it is this or one below.
-    private func groupOf(_ pid: Int32, below directory: CgroupDirectory) throws(CgroupError) -> CgroupDirectory {
+    private func groupOf(_ pid: Int32, below directory: CgroupDirectory) throws(CgroupError)
+        -> CgroupDirectory
+    {
         let text: String
         do throws(SystemError) {
             text = try File.readText("/proc/\(pid)/cgroup")
@@ -105,7 +107,7 @@ extension Cgroup {
         guard let directory = listing else { return [] }
         do throws(CgroupError) {
             return try Self.pids(in: directory.raw, directory.path, recursive: recursive, depth: 0)
-        } catch where error.errno == .noEntry || error.errno?.rawValue == ENODEV {
+        } catch  where error.errno == .noEntry || error.errno?.rawValue == ENODEV {
             return []
         }
     }
@@ -120,13 +122,15 @@ extension Cgroup {
     /// cgroup.max.depth has no limit by default, but a path has.
     static let depthLimit = 1024
 
-    private static func pids(in directory: Int32, _ path: String, recursive: Bool, depth: Int) throws(CgroupError) -> [Int32] {
+    private static func pids(in directory: Int32, _ path: String, recursive: Bool, depth: Int)
+        throws(CgroupError) -> [Int32]
+    {
         var found: [Int32] = []
         do throws(SystemError) {
             do throws(SystemError) {
                 let text = try File.readText("cgroup.procs", at: directory)
                 found = text.split(separator: "\n").compactMap { Int32($0) }
-            } catch where error.errno == .notSupported {
+            } catch  where error.errno == .notSupported {
                 // A threaded group's processes are counted in the group above.
             }
             guard recursive, depth < depthLimit else { return found }
@@ -134,7 +138,7 @@ extension Cgroup {
                 let opened: Descriptor
                 do throws(SystemError) {
                     opened = try File.open(child, at: directory, O_PATH | O_DIRECTORY | O_NOFOLLOW)
-                } catch where error.errno == .noEntry {
+                } catch  where error.errno == .noEntry {
                     continue
                 }
                 do throws(CgroupError) {

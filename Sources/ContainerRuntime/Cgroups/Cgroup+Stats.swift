@@ -55,7 +55,9 @@ extension Cgroup {
 
 extension CgroupDirectory {
     fileprivate func value(_ file: String) -> UInt64? { (try? number(file)) ?? nil }
-    fileprivate func value(_ name: String, in file: String) -> UInt64? { (try? number(name, in: file)) ?? nil }
+    fileprivate func value(_ name: String, in file: String) -> UInt64? {
+        (try? number(name, in: file)) ?? nil
+    }
 }
 
 extension CgroupStats {

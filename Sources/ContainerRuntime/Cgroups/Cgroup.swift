@@ -114,12 +114,14 @@ public final class Cgroup {
     /// The group that `json` described. It may be gone meanwhile: then it has no
     /// processes, and deleting it is no error.
     public static func load(_ json: JSON) throws(CgroupError) -> Cgroup {
-        guard let layout = json["layout"]?.string.flatMap(Layout.init), let paths = json["paths"]?.object else {
+        guard let layout = json["layout"]?.string.flatMap(Layout.init), let paths = json["paths"]?.object
+        else {
             throw CgroupError(.invalid, "the recorded cgroup is malformed")
         }
         var directories: [CgroupDirectory] = []
         for (key, value) in paths.members {
-            guard let path = value.string, path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
+            guard let path = value.string, path.hasPrefix("/"), !path.split(separator: "/").contains("..")
+            else {
                 throw CgroupError(.invalid, "the recorded cgroup is malformed")
             }
             let controllers = key.split(separator: ",").map(String.init)

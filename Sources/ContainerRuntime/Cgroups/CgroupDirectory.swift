@@ -52,13 +52,14 @@ final class CgroupDirectory {
     }
 
     /// Opens a group that was recorded; nil when it is gone.
-    static func find(_ path: String, _ version: CgroupMount.Version, _ controllers: [String]) throws(CgroupError)
+    static func find(_ path: String, _ version: CgroupMount.Version, _ controllers: [String])
+        throws(CgroupError)
         -> CgroupDirectory?
     {
         do throws(SystemError) {
             let directory = try File.open(path, pathFlags | O_NOFOLLOW)
             return CgroupDirectory(version, controllers, path, isNew: false, directory)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
         } catch {
             throw CgroupError(error, "open cgroup \(path)")
@@ -72,15 +73,15 @@ final class CgroupDirectory {
             do throws(SystemError) {
                 try File.makeDirectory(path.relative, at: root)
                 return true
-            } catch where error.errno == .exists {
+            } catch  where error.errno == .exists {
                 return false
-            } catch where error.errno == .noEntry && path.components.count > 1 && attempt < 10 {
+            } catch  where error.errno == .noEntry && path.components.count > 1 && attempt < 10 {
                 for count in 1..<path.components.count {
                     let parent = path.components.prefix(count).joined(separator: "/")
                     do throws(SystemError) {
                         try File.makeDirectory(parent, at: root)
                         try initializeParent(parent, in: root)
-                    } catch where error.errno == .exists {}
+                    } catch  where error.errno == .exists {}
                 }
             }
         }
@@ -90,7 +91,9 @@ final class CgroupDirectory {
     /// A v1 cpuset has no processors and no memory at first, and lets no process
     /// into itself or below until it has.
     private static func initializeParent(_ path: String, in root: Int32) throws(SystemError) {
-        guard File.exists("cpuset.cpus", at: root), !File.exists("cgroup.controllers", at: root) else { return }
+        guard File.exists("cpuset.cpus", at: root), !File.exists("cgroup.controllers", at: root) else {
+            return
+        }
         let above = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         for file in ["cpuset.cpus", "cpuset.mems"] {
             try File.write(try File.readText("\(above)/\(file)", at: root), to: "\(path)/\(file)", at: root)

@@ -112,7 +112,9 @@ struct CgroupLayout {
         ]
         return text.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), fields.count >= dash + 4, dash > 5 else { return nil }
+            guard let dash = fields.firstIndex(of: "-"), fields.count >= dash + 4, dash > 5 else {
+                return nil
+            }
             let point = unescape(fields[4])
             switch fields[dash + 1] {
             case "cgroup2":

@@ -49,8 +49,12 @@ extension DeviceRules {
         var denying: [Int] = []
         for rule in rules.reversed() {
             var guards = [(Register.kind, rule.devices.kind.rawValue)]
-            if let major = rule.devices.major { guards.append((Register.major, Int32(truncatingIfNeeded: major))) }
-            if let minor = rule.devices.minor { guards.append((Register.minor, Int32(truncatingIfNeeded: minor))) }
+            if let major = rule.devices.major {
+                guards.append((Register.major, Int32(truncatingIfNeeded: major)))
+            }
+            if let minor = rule.devices.minor {
+                guards.append((Register.minor, Int32(truncatingIfNeeded: minor)))
+            }
             let body = rule.allow ? 2 : 1
             for (position, (register, value)) in guards.enumerated() {
                 let skip = guards.count - position - 1 + body

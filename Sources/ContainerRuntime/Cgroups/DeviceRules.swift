@@ -89,7 +89,9 @@ struct DeviceRules: Equatable {
         ]
         for (major, minor) in characters {
             rules.append(
-                Rule(devices: Devices(kind: .character, major: major, minor: minor), access: .all, allow: true))
+                Rule(
+                    devices: Devices(kind: .character, major: major, minor: minor), access: .all, allow: true)
+            )
         }
         return rules
     }()

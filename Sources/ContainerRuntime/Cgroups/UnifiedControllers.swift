@@ -4,11 +4,15 @@ internal import LinuxSystem
 /// hands them down (cgroup.subtree_control).
 enum UnifiedControllers {
     /// Has every available controller handed down to a group.
-    static func enable(_ path: CgroupPath, in mount: CgroupMount, _ group: CgroupDirectory) throws(CgroupError) {
+    static func enable(_ path: CgroupPath, in mount: CgroupMount, _ group: CgroupDirectory)
+        throws(CgroupError)
+    {
         do throws(SystemError) {
             let root = try File.open(mount.point, O_PATH | O_DIRECTORY)
-            let available = try File.readText("cgroup.controllers", at: root.raw).split(whereSeparator: \.isWhitespace)
-            let here = try File.readText("cgroup.controllers", at: group.raw).split(whereSeparator: \.isWhitespace)
+            let available = try File.readText("cgroup.controllers", at: root.raw).split(
+                whereSeparator: \.isWhitespace)
+            let here = try File.readText("cgroup.controllers", at: group.raw).split(
+                whereSeparator: \.isWhitespace)
             if available.allSatisfy(here.contains) { return }
             for count in 0..<path.components.count {
                 let parent = path.components.prefix(count).joined(separator: "/")
@@ -42,11 +46,13 @@ enum UnifiedControllers {
         for path in chain.reversed() {
             let file = "\(path)/cgroup.subtree_control"
             do throws(SystemError) {
-                if try File.readText(file).split(whereSeparator: \.isWhitespace).contains(where: { $0 == controller }) {
+                if try File.readText(file).split(whereSeparator: \.isWhitespace).contains(where: {
+                    $0 == controller
+                }) {
                     continue
                 }
                 try File.write("+\(controller)", to: file)
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 // Not a controller of this hierarchy.
                 return
             } catch {

@@ -183,7 +183,8 @@ final class ContainerInit {
 
     private func state(_ status: RuntimeState.Status) -> RuntimeState {
         RuntimeState(
-            ociVersion: plan.config.ociVersion, id: plan.id, status: status, pid: getpid(), bundle: plan.bundle,
+            ociVersion: plan.config.ociVersion, id: plan.id, status: status, pid: getpid(),
+            bundle: plan.bundle,
             annotations: plan.config.annotations)
     }
 

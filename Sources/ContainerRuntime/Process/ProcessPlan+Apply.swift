@@ -47,7 +47,8 @@ extension ProcessPlan {
 
     private static func apply(_ scheduler: Scheduler) throws(RuntimeError) {
         let policies: [String: UInt32] = [
-            "SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_ISO": 4, "SCHED_IDLE": 5,
+            "SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_ISO": 4,
+            "SCHED_IDLE": 5,
             "SCHED_DEADLINE": 6,
         ]
         let known: [String: UInt64] = [
@@ -92,7 +93,7 @@ extension ProcessPlan {
             let directory: Descriptor
             do throws(SystemError) {
                 directory = try File.open(inRoot: path, at: root, O_PATH | O_DIRECTORY)
-            } catch where error.errno == .noEntry && making {
+            } catch  where error.errno == .noEntry && making {
                 let rootfs = Rootfs(root: try File.open(".", at: root, O_PATH | O_DIRECTORY))
                 directory = try rootfs.makeDirectories(path)
             }
@@ -185,7 +186,9 @@ extension ProcessPlan {
         let wanted = String(uid)
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-            guard fields.count >= 6, fields[2].elementsEqual(wanted.utf8), !fields[5].isEmpty else { continue }
+            guard fields.count >= 6, fields[2].elementsEqual(wanted.utf8), !fields[5].isEmpty else {
+                continue
+            }
             return String(decoding: fields[5], as: UTF8.self)
         }
         return nil

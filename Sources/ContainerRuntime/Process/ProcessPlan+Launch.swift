@@ -60,7 +60,8 @@ extension ProcessPlan {
         let letter = program.store(words: [UInt64(SyncMessage.executingLetter)])
         let noSignal = UInt64(MSG_NOSIGNAL)
         func announce(_ program: inout LaunchProgram) {
-            program.call(Int(SYS_sendto), UInt64(report), letter, 1, noSignal, stage: .report, tolerated: true)
+            program.call(
+                Int(SYS_sendto), UInt64(report), letter, 1, noSignal, stage: .report, tolerated: true)
         }
         if let early {
             announce(&program)

@@ -28,7 +28,8 @@ struct ProcessPlan {
             throw RuntimeError(
                 .invalidConfig,
                 spec.cwd.isEmpty
-                    ? "Cwd property must not be empty" : "process.cwd \"\(spec.cwd)\" is not an absolute path")
+                    ? "Cwd property must not be empty" : "process.cwd \"\(spec.cwd)\" is not an absolute path"
+            )
         }
         for text in spec.args + spec.env where text.utf8.contains(0) {
             throw RuntimeError(.invalidConfig, "process.args and process.env must not contain NUL bytes")
@@ -41,7 +42,10 @@ struct ProcessPlan {
                 throw RuntimeError(.invalidConfig, "rlimit \(limit.type) stands twice")
             }
             rlimits.append(
-                (Int32(resource), limit.type, rlimit(rlim_cur: rlim_t(limit.soft), rlim_max: rlim_t(limit.hard))))
+                (
+                    Int32(resource), limit.type,
+                    rlimit(rlim_cur: rlim_t(limit.soft), rlim_max: rlim_t(limit.hard))
+                ))
         }
         // What we do not have we cannot give: as other runtimes do, the rest is given.
         let own = try during("read capabilities") { () throws(SystemError) in try CapabilitySet.permitted() }

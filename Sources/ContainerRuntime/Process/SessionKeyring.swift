@@ -16,9 +16,9 @@ enum SessionKeyring {
             _ = try checked("keyctl") {
                 linux_syscall(Int(SYS_keyctl), describePermission, key, 0x3f0b_0000, 0, 0, 0)
             }
-        } catch where error.errno == .noSystemCall || error.errno == .notPermitted {
+        } catch  where error.errno == .noSystemCall || error.errno == .notPermitted {
             // A kernel without keys, or a sandbox around us that forbids them.
-        } catch where error.errno == .accessDenied {
+        } catch  where error.errno == .accessDenied {
             // The keyring of that name belongs to another: leave the process with none of ours.
         } catch {
             throw RuntimeError(.system, "join the session keyring", cause: error)

@@ -51,7 +51,7 @@ extension Rootfs {
                 let context = try Mount.Context(type: "cgroup2")
                 try context.set("source", "cgroup")
                 mount = try context.mount(attributes: request.options.attributes.added)
-            } catch where error.errno == .notPermitted || error.errno == .busy {
+            } catch  where error.errno == .notPermitted || error.errno == .busy {
                 // A user namespace may mount it only with a cgroup namespace of its own; the
                 // group's directory looks the same.
                 let path = cgroups.hasNamespace ? cgroups.hierarchies.first?.path : nil
@@ -80,7 +80,7 @@ extension Rootfs {
                 let group: Descriptor
                 do throws(SystemError) {
                     group = try Mount.clone(path)
-                } catch where error.errno == .noEntry {
+                } catch  where error.errno == .noEntry {
                     continue
                 }
                 try Mount.attach(group.raw, onto: name, at: directory.raw)

@@ -45,7 +45,7 @@ extension Rootfs {
     private func link(_ name: String, to target: String, in directory: Int32) throws(SystemError) {
         do throws(SystemError) {
             try File.makeSymbolicLink(to: target, name, at: directory)
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             // An image's own /dev/ptmx would be the host's terminals.
             guard name == "ptmx" else { return }
             try File.unlink(name, at: directory)
@@ -68,7 +68,8 @@ extension Rootfs {
             try bind(device, in: directory, name)
             return
         }
-        let number = gnu_dev_makedev(UInt32(truncatingIfNeeded: device.major), UInt32(truncatingIfNeeded: device.minor))
+        let number = gnu_dev_makedev(
+            UInt32(truncatingIfNeeded: device.major), UInt32(truncatingIfNeeded: device.minor))
         let mode = mode_t(device.fileMode ?? 0o666) & 0o7777
         do throws(SystemError) {
             _ = try retrying("mknod", device.path) { mknodat(directory, name, kind | mode, number) }
@@ -78,8 +79,8 @@ extension Rootfs {
                     fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW)
                 }
             }
-        } catch where error.errno == .exists {
-        } catch where error.errno == .notPermitted {
+        } catch  where error.errno == .exists {
+        } catch  where error.errno == .notPermitted {
             try bind(device, in: directory, name)
         } catch {
             throw RuntimeError(.system, "make device", cause: error)
@@ -91,7 +92,7 @@ extension Rootfs {
             let host = try Mount.clone(device.path)
             do throws(SystemError) {
                 _ = try File.open(name, at: directory, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY, mode: 0o666)
-            } catch where error.errno == .exists {}
+            } catch  where error.errno == .exists {}
             try Mount.attach(host.raw, onto: name, at: directory)
         }
     }

@@ -70,7 +70,7 @@ extension Rootfs {
         while true {
             do throws(SystemError) {
                 return try Mount.setPropagation(path, UInt(MS_PRIVATE))
-            } catch where error.errno == .invalid && path != "/" {
+            } catch  where error.errno == .invalid && path != "/" {
                 // No mount point: its parent may be one.
                 path = split(path).directory
             }

@@ -71,7 +71,7 @@ extension Rootfs {
     private func openIfThere(_ path: String) throws(SystemError) -> Descriptor? {
         do throws(SystemError) {
             return try open(path, O_PATH)
-        } catch where error.errno == .noEntry || error.errno == .notDirectory {
+        } catch  where error.errno == .noEntry || error.errno == .notDirectory {
             return nil
         }
     }

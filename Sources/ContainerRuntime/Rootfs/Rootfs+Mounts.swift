@@ -171,7 +171,9 @@ extension Rootfs {
     }
 
     /// Nothing but a procfs may lie on /proc, and nothing but single known files inside it.
-    private func refuseProc(_ request: MountRequest, _ place: Int32, source: Int32? = nil) throws(RuntimeError) {
+    private func refuseProc(_ request: MountRequest, _ place: Int32, source: Int32? = nil)
+        throws(RuntimeError)
+    {
         let isOnProcfs = try during("inspect mount point") { () throws(SystemError) in
             try Mount.fileSystemType(of: place) == Self.procMagic
         }

@@ -57,14 +57,14 @@ final class Rootfs {
         let path = Self.clean(path)
         do throws(SystemError) {
             return try open(path, O_PATH | O_DIRECTORY)
-        } catch where error.errno != .noEntry {
+        } catch  where error.errno != .noEntry {
             throw error
         } catch {}
         let (parentPath, name) = Self.split(path)
         let parent = try makeDirectories(parentPath, depth: depth + 1)
         do throws(SystemError) {
             try File.makeDirectory(name, at: parent.raw, mode: 0o755)
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             return try makeDirectories(
                 try target(ofLink: name, at: parent.raw, in: parentPath, depth: depth), depth: depth + 1)
         }
@@ -76,14 +76,14 @@ final class Rootfs {
         let path = Self.clean(path)
         do throws(SystemError) {
             return try open(path, O_PATH)
-        } catch where error.errno != .noEntry {
+        } catch  where error.errno != .noEntry {
             throw error
         } catch {}
         let (parentPath, name) = Self.split(path)
         let parent = try makeDirectories(parentPath, depth: depth + 1)
         do throws(SystemError) {
             return try File.open(name, at: parent.raw, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY, mode: 0o644)
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             return try makeFile(
                 try target(ofLink: name, at: parent.raw, in: parentPath, depth: depth), depth: depth + 1)
         }

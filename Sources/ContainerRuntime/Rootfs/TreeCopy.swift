@@ -12,8 +12,10 @@ enum TreeCopy {
             switch status.st_mode & S_IFMT {
             case S_IFDIR:
                 try File.makeDirectory(name, at: destination, mode: status.st_mode & 0o7777)
-                let from = try File.open(beneath: name, at: source, O_RDONLY | O_DIRECTORY, followLinks: false)
-                let to = try File.open(beneath: name, at: destination, O_RDONLY | O_DIRECTORY, followLinks: false)
+                let from = try File.open(
+                    beneath: name, at: source, O_RDONLY | O_DIRECTORY, followLinks: false)
+                let to = try File.open(
+                    beneath: name, at: destination, O_RDONLY | O_DIRECTORY, followLinks: false)
                 try copy(from: from.raw, to: to.raw, depth: depth + 1)
             case S_IFREG:
                 try copyFile(name, from: source, to: destination, mode: status.st_mode & 0o7777)

@@ -34,7 +34,9 @@ extension Seccomp {
 }
 
 private enum DefaultProfile {
-    private static func names(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
+    private static func names(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isWhitespace).map(String.init)
+    }
 
     /// By subject. Old and 32-bit forms of a call stand with it.
     static let always = names(
@@ -113,7 +115,10 @@ private enum DefaultProfile {
         ("CAP_SYS_CHROOT", names("chroot")),
         ("CAP_SYS_MODULE", names("delete_module init_module finit_module")),
         ("CAP_SYS_PACCT", names("acct")),
-        ("CAP_SYS_PTRACE", names("kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace")),
+        (
+            "CAP_SYS_PTRACE",
+            names("kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace")
+        ),
         ("CAP_SYS_RAWIO", names("iopl ioperm")),
         ("CAP_SYS_TIME", names("settimeofday stime clock_settime clock_settime64")),
         ("CAP_SYS_TTY_CONFIG", names("vhangup")),
@@ -123,7 +128,9 @@ private enum DefaultProfile {
         ("CAP_PERFMON", names("perf_event_open")),
     ]
 
-    private static func allow(_ name: String, _ op: Seccomp.Comparison, _ value: UInt64, _ second: UInt64? = nil)
+    private static func allow(
+        _ name: String, _ op: Seccomp.Comparison, _ value: UInt64, _ second: UInt64? = nil
+    )
         -> Seccomp.Syscall
     {
         Seccomp.Syscall(
@@ -132,7 +139,9 @@ private enum DefaultProfile {
     }
 
     /// Linux, Linux with 32-bit addresses reported (UNAME26 and PER_LINUX32), and asking.
-    static let personalities = [0, 0x8, 0x20000, 0x20008, 0xFFFF_FFFF].map { allow("personality", .equal, $0) }
+    static let personalities = [0, 0x8, 0x20000, 0x20008, 0xFFFF_FFFF].map {
+        allow("personality", .equal, $0)
+    }
 
     /// Every family below 64 but AF_ALG (38), whose kernel code containers should
     /// not reach, and AF_VSOCK (40), which belongs to no network namespace and

@@ -14,7 +14,7 @@ extension SeccompFilter {
             let result: Int
             do throws(SystemError) {
                 result = try load(flags)
-            } catch where flagsAreOptional && error.errno == .invalid {
+            } catch  where flagsAreOptional && error.errno == .invalid {
                 // A kernel before 4.17 has no SPEC_ALLOW.
                 result = try load(notifies ? Flag.newListener : 0)
             }

@@ -22,7 +22,8 @@ public struct SeccompFilter: Sendable {
         try compile(profile, for: .current)
     }
 
-    static func compile(_ profile: Seccomp, for machine: SyscallMachine) throws(SeccompError) -> SeccompFilter {
+    static func compile(_ profile: Seccomp, for machine: SyscallMachine) throws(SeccompError) -> SeccompFilter
+    {
         let rules = try SeccompRules(profile, for: machine)
         if rules.notifies, profile.listenerPath == nil { throw .notifyWithoutListener }
         var generator = SeccompGenerator(rules)
@@ -34,7 +35,9 @@ public struct SeccompFilter: Sendable {
 
     /// The ABIs that the profile speaks of. The native one always counts, as with
     /// libseccomp: Docker leaves it out on some processors.
-    static func enabledABIs(_ profile: Seccomp, _ machine: SyscallMachine) throws(SeccompError) -> [SyscallABI] {
+    static func enabledABIs(_ profile: Seccomp, _ machine: SyscallMachine) throws(SeccompError)
+        -> [SyscallABI]
+    {
         var enabled: [SyscallABI] = [machine.native]
         for name in profile.architectures {
             switch SyscallABI.named(name) {

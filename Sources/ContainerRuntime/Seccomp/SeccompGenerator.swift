@@ -37,7 +37,8 @@ struct SeccompGenerator {
             repeating: SeccompRules.unspoken, count: SyscallTable.slotCount * SyscallABI.allCases.count)
         var named = [Int](repeating: -1, count: SyscallABI.allCases.count)
         var namedPrivate = named
-        for row in rules.isNamed.indices where rules.isNamed[row] || rules.byRow[row] != SeccompRules.unspoken {
+        for row in rules.isNamed.indices where rules.isNamed[row] || rules.byRow[row] != SeccompRules.unspoken
+        {
             let numbers = SyscallTable.slots(ofRow: row)
             for abi in abis {
                 let slot = Int(numbers[abi.rawValue])
@@ -85,13 +86,15 @@ struct SeccompGenerator {
     // MARK: - Ranges
 
     private func append(
-        _ slots: ArraySlice<UInt16>, of abi: SyscallABI, named: Int, namedPrivate: Int, to ranges: inout [Range]
+        _ slots: ArraySlice<UInt16>, of abi: SyscallABI, named: Int, namedPrivate: Int,
+        to ranges: inout [Range]
     ) {
         // Without a single call named, runc knows no newest one either.
         let unknown = rules.newCallsAreMissing && named >= 0 ? Self.missing : SeccompRules.unspoken
         let first = slots.startIndex
         for slot in 0..<SyscallTable.privateSlot {
-            let verdict = slot <= named ? slots[first + slot] : slots[first + slot] == 0 ? unknown : slots[first + slot]
+            let verdict =
+                slot <= named ? slots[first + slot] : slots[first + slot] == 0 ? unknown : slots[first + slot]
             append(Range(start: abi.base + UInt32(slot), verdict: verdict), to: &ranges)
         }
         guard abi == .arm else { return }
@@ -121,7 +124,9 @@ struct SeccompGenerator {
         }
     }
 
-    private mutating func tree(_ ranges: ArraySlice<Range>, narrow: Bool) throws(SeccompError) -> BPFAssembler.Target {
+    private mutating func tree(_ ranges: ArraySlice<Range>, narrow: Bool) throws(SeccompError)
+        -> BPFAssembler.Target
+    {
         guard assembler.count <= Self.programLimit else { throw .tooLarge(instructions: assembler.count) }
         let first = ranges.startIndex
         if ranges.count == 1 { return target(ranges[first].verdict, narrow) }

@@ -67,14 +67,18 @@ struct SeccompRules {
             case .clauses(let earlier) where !clauses.isEmpty:
                 byRow[row] = try append(.clauses(earlier + clauses))
             default:
-                if shared == nil { shared = try append(clauses.isEmpty ? .answer(answer) : .clauses(clauses)) }
+                if shared == nil {
+                    shared = try append(clauses.isEmpty ? .answer(answer) : .clauses(clauses))
+                }
                 byRow[row] = shared!
             }
         }
     }
 
     private mutating func append(_ verdict: Verdict) throws(SeccompError) -> UInt16 {
-        if case .answer = verdict, let same = verdicts.dropFirst().firstIndex(of: verdict) { return UInt16(same) }
+        if case .answer = verdict, let same = verdicts.dropFirst().firstIndex(of: verdict) {
+            return UInt16(same)
+        }
         if case .clauses(let clauses) = verdict, clauses.count > Self.clauseLimit {
             throw .tooLarge(instructions: clauses.count * 2)
         }

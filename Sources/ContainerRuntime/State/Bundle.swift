@@ -22,7 +22,7 @@ struct Bundle {
         self.path = absolute
         do throws(SystemError) {
             text = try File.read("\(absolute)/config.json", limit: Self.sizeLimit)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             throw RuntimeError(
                 .invalidConfig, "JSON specification file \(absolute)/config.json not found")
         } catch {
@@ -46,7 +46,8 @@ struct Bundle {
 
     private static func workingDirectory() throws(RuntimeError) -> String {
         guard let path = getcwd(nil, 0) else {
-            throw RuntimeError(.system, "find the working directory", cause: SystemError("getcwd", "", .current))
+            throw RuntimeError(
+                .system, "find the working directory", cause: SystemError("getcwd", "", .current))
         }
         defer { free(path) }
         return String(cString: path)
@@ -69,7 +70,8 @@ struct Bundle {
         let namespaces = config.linux?.namespaces ?? []
         for (position, namespace) in namespaces.enumerated()
         where namespaces[..<position].contains(where: { $0.type == namespace.type }) {
-            throw RuntimeError(.invalidConfig, "malformed spec file: duplicated ns \(namespace.type.rawValue)")
+            throw RuntimeError(
+                .invalidConfig, "malformed spec file: duplicated ns \(namespace.type.rawValue)")
         }
         func has(_ kind: LinuxNamespace.Kind) -> Bool { namespaces.contains { $0.type == kind } }
         if config.hostname?.isEmpty == false, !has(.uts) {
@@ -91,7 +93,8 @@ struct Bundle {
         let isMapped = !(linux?.uidMappings.isEmpty ?? true) || !(linux?.gidMappings.isEmpty ?? true)
         if user == nil, isMapped {
             throw RuntimeError(
-                .invalidConfig, "user namespace mappings specified, but user namespace isn't enabled in the config")
+                .invalidConfig,
+                "user namespace mappings specified, but user namespace isn't enabled in the config")
         }
         if let user, user.path == nil,
             linux?.uidMappings.isEmpty ?? true || linux?.gidMappings.isEmpty ?? true
@@ -121,11 +124,13 @@ struct Bundle {
             }
             if dotted == "kernel.domainname" || dotted == "kernel.hostname" {
                 guard has(.uts) else {
-                    throw RuntimeError(.invalidConfig, "sysctl \"\(name)\" is not allowed in the hosts UTS namespace")
+                    throw RuntimeError(
+                        .invalidConfig, "sysctl \"\(name)\" is not allowed in the hosts UTS namespace")
                 }
                 if dotted == "kernel.domainname" { continue }
                 throw RuntimeError(
-                    .invalidConfig, "sysctl \"\(name)\" is not allowed as it conflicts with the OCI \"hostname\" field")
+                    .invalidConfig,
+                    "sysctl \"\(name)\" is not allowed as it conflicts with the OCI \"hostname\" field")
             }
             if has(.user), dotted.utf8.starts(with: "user.".utf8) { continue }
             throw RuntimeError(.invalidConfig, "sysctl \"\(name)\" is not in a separate kernel namespace")

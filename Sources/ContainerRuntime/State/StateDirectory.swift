@@ -11,7 +11,8 @@ struct StateDirectory: ~Copyable {
     var raw: Int32 { directory.raw }
 
     static func checkID(_ id: String) throws(RuntimeError) {
-        let isGood = !id.isEmpty && id != "." && id != ".." && id.utf8.count <= 255
+        let isGood =
+            !id.isEmpty && id != "." && id != ".." && id.utf8.count <= 255
             && id.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -31,11 +32,11 @@ struct StateDirectory: ~Copyable {
         do throws(SystemError) {
             do throws(SystemError) {
                 try File.makeDirectory(path, mode: 0o711)
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 try File.makeDirectories(root, mode: 0o711)
                 try File.makeDirectory(path, mode: 0o711)
             }
-        } catch where error.errno == .exists {
+        } catch  where error.errno == .exists {
             throw RuntimeError(.alreadyExists, "container with given ID already exists: \(id)")
         } catch {
             throw RuntimeError(.system, "create the state directory", cause: error)
@@ -61,7 +62,7 @@ struct StateDirectory: ~Copyable {
     private static func open(_ id: String, _ root: String) throws(RuntimeError) -> Descriptor {
         do throws(SystemError) {
             return try File.open("\(root)/\(id)", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        } catch where error.errno == .noEntry || error.errno == .notDirectory {
+        } catch  where error.errno == .noEntry || error.errno == .notDirectory {
             throw RuntimeError(.notFound, "container does not exist: \(id)")
         } catch {
             throw RuntimeError(.system, "open the state directory", cause: error)
@@ -85,7 +86,7 @@ struct StateDirectory: ~Copyable {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try File.read(StateRecord.fileName, at: directory.raw, limit: 16 << 20)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
         } catch {
             throw RuntimeError(.system, "read the state of container \(id)", cause: error)

@@ -46,9 +46,15 @@ public enum FirewallExpression: Sendable, Equatable {
         return [.meta(meta), .compare(equal: equal, bytes + [UInt8](repeating: 0, count: 16 - bytes.count))]
     }
 
-    public static func inputIs(_ name: String) -> [FirewallExpression] { interface(.inputName, equal: true, name) }
-    public static func inputIsNot(_ name: String) -> [FirewallExpression] { interface(.inputName, equal: false, name) }
-    public static func outputIs(_ name: String) -> [FirewallExpression] { interface(.outputName, equal: true, name) }
+    public static func inputIs(_ name: String) -> [FirewallExpression] {
+        interface(.inputName, equal: true, name)
+    }
+    public static func inputIsNot(_ name: String) -> [FirewallExpression] {
+        interface(.inputName, equal: false, name)
+    }
+    public static func outputIs(_ name: String) -> [FirewallExpression] {
+        interface(.outputName, equal: true, name)
+    }
     public static func outputIsNot(_ name: String) -> [FirewallExpression] {
         interface(.outputName, equal: false, name)
     }

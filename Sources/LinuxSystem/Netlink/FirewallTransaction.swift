@@ -204,7 +204,9 @@ public struct FirewallTransaction: Sendable {
     }
 
     /// Whether the table exists.
-    public static func tableExists(_ table: String, _ socket: borrowing NetlinkSocket) throws(SystemError) -> Bool {
+    public static func tableExists(_ table: String, _ socket: borrowing NetlinkSocket) throws(SystemError)
+        -> Bool
+    {
         var writer = NetlinkWriter()
         writer.message(subsystem | 1, .acknowledge) {  // NFT_MSG_GETTABLE
             $0.netfilterHeader(family: 2, resource: 0)

@@ -120,7 +120,8 @@ public struct NetlinkAnswer: Sendable {
                 }
                 if code < 0 {
                     failures.append(
-                        Failure(sequence: message.sequence, errno: Errno(-code), text: Self.text(of: message)))
+                        Failure(sequence: message.sequence, errno: Errno(-code), text: Self.text(of: message))
+                    )
                 } else {
                     acknowledged.insert(message.sequence)
                 }

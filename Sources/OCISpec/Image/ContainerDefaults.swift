@@ -82,7 +82,11 @@ public struct ContainerDefaults: JSONDocument, Equatable {
     private struct CommandLine: JSONDocument {
         var arguments: [String]
         init(json: JSON) throws(JSONError) {
-            if case .string(let word) = json { arguments = [word] } else { arguments = try [String](json: json) }
+            if case .string(let word) = json {
+                arguments = [word]
+            } else {
+                arguments = try [String](json: json)
+            }
         }
         var json: JSON { arguments.json }
     }

@@ -124,13 +124,19 @@ extension Platform {
         switch wanted.architecture {
         // A later machine runs an earlier variant's programs, not the other way round.
         case "arm":
-            guard let want = level(wanted, absent: 7), let have = level(offered, absent: 5) else { return nil }
+            guard let want = level(wanted, absent: 7), let have = level(offered, absent: 5) else {
+                return nil
+            }
             return have <= want ? 1 + want - have : nil
         case "amd64":
-            guard let want = level(wanted, absent: 1), let have = level(offered, absent: 1) else { return nil }
+            guard let want = level(wanted, absent: 1), let have = level(offered, absent: 1) else {
+                return nil
+            }
             return have <= want ? 1 + want - have : nil
         case "arm64":
-            guard let want = level(wanted, absent: 8), let have = level(offered, absent: 8) else { return nil }
+            guard let want = level(wanted, absent: 8), let have = level(offered, absent: 8) else {
+                return nil
+            }
             return have <= want ? 1 + want - have : nil
         default:
             return wanted.variant == nil ? 1 : nil

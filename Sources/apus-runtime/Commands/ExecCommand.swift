@@ -44,7 +44,8 @@ enum ExecCommand {
         let spec = try process(values, runtime, id)
         if isDetached, spec.terminal, socket == nil {
             throw RuntimeError(
-                .invalidConfig, "cannot allocate tty if the runtime will detach without setting console socket")
+                .invalidConfig,
+                "cannot allocate tty if the runtime will detach without setting console socket")
         }
         if !isDetached, socket != nil {
             throw RuntimeError(
@@ -103,7 +104,8 @@ enum ExecCommand {
         spec.user.uid = uid
         if parts.count == 2 {
             guard let gid = UInt32(parts[1]) else {
-                throw RuntimeError(.invalidConfig, "parsing \"\(parts[1])\" as int for gid failed: invalid syntax")
+                throw RuntimeError(
+                    .invalidConfig, "parsing \"\(parts[1])\" as int for gid failed: invalid syntax")
             }
             spec.user.gid = gid
         }

@@ -17,10 +17,13 @@ enum FeaturesCommand {
         [
             "ociVersionMin": "1.0.0",
             "ociVersionMax": .string(RuntimeProgram.specVersion),
-            "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+            "hooks": [
+                "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+            ],
             "mountOptions": .array(mountOptions.sorted().map { .string($0) }),
             "linux": [
-                "namespaces": .array(LinuxNamespace.Kind.allCases.map(\.rawValue).sorted().map { .string($0) }),
+                "namespaces": .array(
+                    LinuxNamespace.Kind.allCases.map(\.rawValue).sorted().map { .string($0) }),
                 "capabilities": .array(Capability.allKnown.map { .string($0.description) }),
                 "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
                 "seccomp": [
@@ -49,7 +52,8 @@ enum FeaturesCommand {
         ]
         let propagation = ["private", "shared", "slave", "unbindable"]
         return attributes + attributes.map { "r" + $0 } + propagation + propagation.map { "r" + $0 } + [
-            "async", "bind", "defaults", "dirsync", "idmap", "lazytime", "loud", "mand", "nolazytime", "nomand",
+            "async", "bind", "defaults", "dirsync", "idmap", "lazytime", "loud", "mand", "nolazytime",
+            "nomand",
             "norelatime", "nostrictatime", "rbind", "remount", "ridmap", "silent", "sync", "tmpcopyup",
         ]
     }()

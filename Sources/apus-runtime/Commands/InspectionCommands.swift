@@ -39,7 +39,8 @@ enum ListCommand {
         summary: "lists containers started by apus-runtime with the given root",
         flags: {
             [
-                Flag("format", short: "f", .string("value"), default: "table", "select one of: table or json"),
+                Flag(
+                    "format", short: "f", .string("value"), default: "table", "select one of: table or json"),
                 Flag("quiet", short: "q", .bool, "display only container IDs"),
             ]
         }, run: run)
@@ -124,7 +125,9 @@ enum PSCommand {
         Output.print(String(header))
         for line in lines.dropFirst() {
             let fields = line.split(separator: " ")
-            guard column < fields.count, let number = pid_t(fields[column]), pids.contains(number) else { continue }
+            guard column < fields.count, let number = pid_t(fields[column]), pids.contains(number) else {
+                continue
+            }
             Output.print(String(line))
         }
     }

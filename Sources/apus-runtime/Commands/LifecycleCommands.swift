@@ -19,7 +19,11 @@ enum DeleteCommand {
         summary: "delete any resources held by the container often used with detached container",
         arguments: .exactly(1),
         flags: {
-            [Flag("force", short: "f", .bool, "forcibly deletes the container if it is still running (uses SIGKILL)")]
+            [
+                Flag(
+                    "force", short: "f", .bool,
+                    "forcibly deletes the container if it is still running (uses SIGKILL)")
+            ]
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {

@@ -32,7 +32,8 @@ enum RunCommand {
         if !isDetached {
             if options.consoleSocket != nil {
                 throw RuntimeError(
-                    .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty")
+                    .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty"
+                )
             }
             ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper"))
         }

@@ -49,7 +49,8 @@ enum DefaultConfig {
     private static var process: ProcessSpec {
         var process = ProcessSpec(
             args: ["sh"],
-            env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"], cwd: "/")
+            env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"], cwd: "/"
+        )
         process.terminal = true
         let names = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
         process.capabilities = Capabilities(bounding: names, effective: names, permitted: names)

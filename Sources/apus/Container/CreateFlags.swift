@@ -10,7 +10,8 @@ enum CreateFlags {
         [
             Flag("add-host", .list("HOST:IP"), "Add a line to /etc/hosts"),
             Flag("annotation", .list("KEY=VALUE"), "Add an annotation (passed to the OCI runtime)"),
-            Flag("arch", .string("ARCH"), "Use ARCH instead of the machine's architecture to choose the image"),
+            Flag(
+                "arch", .string("ARCH"), "Use ARCH instead of the machine's architecture to choose the image"),
             Flag("blkio-weight", .uint, "Block IO weight (10 to 1000)"),
             Flag("cap-add", .list("CAPABILITY"), "Add Linux capabilities"),
             Flag("cap-drop", .list("CAPABILITY"), "Drop Linux capabilities"),
@@ -47,7 +48,8 @@ enum CreateFlags {
             Flag("memory-swappiness", .int, "Tune memory swappiness (0 to 100)"),
             Flag("mount", .list("TYPE=TYPE,..."), "Attach a file system mount"),
             Flag("name", .string("NAME"), "Give the container a name"),
-            Flag("network", aliases: ["net"], .string("MODE"), default: "bridge",
+            Flag(
+                "network", aliases: ["net"], .string("MODE"), default: "bridge",
                 "Connect to a network: bridge, host, none or container:NAME"),
             Flag("oom-kill-disable", .bool, "Disable the OOM killer"),
             Flag("oom-score-adj", .int, "Adjust the host's OOM preference (-1000 to 1000)"),
@@ -58,15 +60,19 @@ enum CreateFlags {
             Flag("privileged", .bool, "Give extended privileges to the container"),
             Flag("publish", short: "p", .list("[[IP:]HOST:]PORT[/PROTOCOL]"), "Publish a port to the host"),
             Flag("publish-all", short: "P", .bool, "Publish all exposed ports to random ports of the host"),
-            Flag("pull", .optional("POLICY", implied: "always"), default: "missing",
+            Flag(
+                "pull", .optional("POLICY", implied: "always"), default: "missing",
                 "Pull the image first: always, missing or never"),
             Flag("quiet", short: "q", .bool, "Suppress the output of a pull"),
             Flag("read-only", .bool, "Mount the container's root file system read only"),
-            Flag("restart", .string("POLICY"), default: "no",
+            Flag(
+                "restart", .string("POLICY"), default: "no",
                 "Restart when the container exits: no, always, unless-stopped, on-failure[:MAX]"),
             Flag("rm", .bool, "Remove the container when it exits"),
             Flag("runtime", .string("PATH"), "OCI runtime to use instead of the built-in one"),
-            Flag("security-opt", .list("OPTION"), "Security options: seccomp=FILE, no-new-privileges, mask=, unmask="),
+            Flag(
+                "security-opt", .list("OPTION"),
+                "Security options: seccomp=FILE, no-new-privileges, mask=, unmask="),
             Flag("shm-size", .size, default: "64m", "Size of /dev/shm"),
             Flag("stop-signal", .string("SIGNAL"), "Signal to stop the container with"),
             Flag("stop-timeout", .int, "Seconds to wait before a stop kills"),
@@ -76,10 +82,14 @@ enum CreateFlags {
             Flag("tty", short: "t", .bool, "Allocate a pseudo-terminal"),
             Flag("ulimit", .list("NAME=SOFT[:HARD]"), "Set resource limits"),
             Flag("unsetenv", .list("KEY"), "Unset a variable that the image sets"),
-            Flag("user", short: "u", .string("USER[:GROUP]"), "User to run as (names are looked up in the image)"),
+            Flag(
+                "user", short: "u", .string("USER[:GROUP]"),
+                "User to run as (names are looked up in the image)"),
             Flag("userns", .choice(["host", ""]), "User namespace: host"),
             Flag("uts", .string("MODE"), "UTS namespace: private or host"),
-            Flag("volume", short: "v", .list("[SOURCE:]PATH[:OPTIONS]"), "Bind mount a directory or mount a volume"),
+            Flag(
+                "volume", short: "v", .list("[SOURCE:]PATH[:OPTIONS]"),
+                "Bind mount a directory or mount a volume"),
             Flag("workdir", short: "w", .string("PATH"), "Working directory inside the container"),
         ]
     }
@@ -113,10 +123,18 @@ enum CreateFlags {
         spec.logOptions = try pairs(values.list("log-opt"), flag: "log-opt")
         for (key, value) in spec.logOptions {
             switch key {
-            case "max-size": if Quantity.bytes(value) == nil { throw EngineError(.invalid, "invalid --log-opt max-size=\(value): use a size like 10m") }
-            case "max-file": if (Int(value) ?? 0) < 1 { throw EngineError(.invalid, "invalid --log-opt max-file=\(value): use a number of at least 1") }
+            case "max-size":
+                if Quantity.bytes(value) == nil {
+                    throw EngineError(.invalid, "invalid --log-opt max-size=\(value): use a size like 10m")
+                }
+            case "max-file":
+                if (Int(value) ?? 0) < 1 {
+                    throw EngineError(
+                        .invalid, "invalid --log-opt max-file=\(value): use a number of at least 1")
+                }
             case "path": break
-            default: throw EngineError(.invalid, "unknown log option \"\(key)\": use max-size, max-file or path")
+            default:
+                throw EngineError(.invalid, "unknown log option \"\(key)\": use max-size, max-file or path")
             }
         }
         return spec
@@ -126,7 +144,8 @@ enum CreateFlags {
         guard let policy = RestartPolicy(parsing: text) else {
             throw EngineError(
                 .invalid,
-                "invalid restart policy \"\(text)\": use no, always, unless-stopped or on-failure[:MAX-RETRIES]")
+                "invalid restart policy \"\(text)\": use no, always, unless-stopped or on-failure[:MAX-RETRIES]"
+            )
         }
         return policy
     }
@@ -160,7 +179,8 @@ enum CreateFlags {
         spec.unsetEnvironment = values.list("unsetenv")
         spec.workingDirectory = try values.string("workdir").map { path in
             guard path.hasPrefix("/") else {
-                throw EngineError(.invalid, "the working directory \"\(path)\" is invalid: it must be an absolute path")
+                throw EngineError(
+                    .invalid, "the working directory \"\(path)\" is invalid: it must be an absolute path")
             }
             return PathText.normalized(path)
         }
@@ -168,7 +188,8 @@ enum CreateFlags {
         spec.additionalGroups = values.list("group-add")
         if let hostname = values.string("hostname") {
             guard hostname.utf8.count <= 64, !hostname.isEmpty, !hostname.contains("/") else {
-                throw EngineError(.invalid, "invalid hostname \"\(hostname)\": 1 to 64 characters are allowed")
+                throw EngineError(
+                    .invalid, "invalid hostname \"\(hostname)\": 1 to 64 characters are allowed")
             }
             spec.hostname = hostname
         }
@@ -179,7 +200,9 @@ enum CreateFlags {
                 spec.labels[String(pair[0])] = pair.count > 1 ? String(pair[1]) : ""
             }
         }
-        for (key, value) in try pairs(values.list("label"), flag: "label", bare: true) { spec.labels[key] = value }
+        for (key, value) in try pairs(values.list("label"), flag: "label", bare: true) {
+            spec.labels[key] = value
+        }
         spec.annotations = try pairs(values.list("annotation"), flag: "annotation")
         spec.ulimits = try values.list("ulimit").map { try UlimitRequest(parsing: $0) }
         spec.sysctls = try pairs(values.list("sysctl"), flag: "sysctl")
@@ -227,7 +250,10 @@ enum CreateFlags {
             case ("unmask", let value?): spec.unmaskedPaths += value.split(separator: ":").map(String.init)
             case ("apparmor", "unconfined"), ("label", "disable"): break
             case ("systempaths", "unconfined"): spec.unmaskedPaths.append("ALL")
-            default: throw EngineError(.invalid, "invalid --security-opt \"\(option)\": use seccomp=, no-new-privileges, mask= or unmask=")
+            default:
+                throw EngineError(
+                    .invalid,
+                    "invalid --security-opt \"\(option)\": use seccomp=, no-new-privileges, mask= or unmask=")
             }
         }
         _ = try CapabilitySet.effective(add: spec.capAdd, drop: spec.capDrop, privileged: spec.privileged)
@@ -237,7 +263,8 @@ enum CreateFlags {
         var resources = ResourceRequest()
         if let memory = values.size("memory") {
             guard memory == 0 || memory >= 512 << 10 else {
-                throw EngineError(.invalid, "invalid --memory \(values.string("memory") ?? ""): the minimum is 512k")
+                throw EngineError(
+                    .invalid, "invalid --memory \(values.string("memory") ?? ""): the minimum is 512k")
             }
             resources.memory = memory == 0 ? nil : memory
         }
@@ -263,13 +290,17 @@ enum CreateFlags {
         if values.bool("oom-kill-disable") { resources.oomKillDisable = true }
         if let cpus = values.decimal("cpus") {
             guard cpus > 0 || cpus == 0, cpus < 100_000 else {
-                throw EngineError(.invalid, "invalid --cpus \(values.string("cpus") ?? ""): use a positive number")
+                throw EngineError(
+                    .invalid, "invalid --cpus \(values.string("cpus") ?? ""): use a positive number")
             }
             if cpus > 0 {
-                guard cpus >= 0.01 else { throw EngineError(.invalid, "invalid --cpus \(cpus): the minimum is 0.01") }
+                guard cpus >= 0.01 else {
+                    throw EngineError(.invalid, "invalid --cpus \(cpus): the minimum is 0.01")
+                }
                 resources.nanoCPUs = Int64(cpus * 1e9)
                 if values.isSet("cpu-quota") || values.isSet("cpu-period") {
-                    throw EngineError(.invalid, "--cpus and --cpu-quota or --cpu-period contradict each other")
+                    throw EngineError(
+                        .invalid, "--cpus and --cpu-quota or --cpu-period contradict each other")
                 }
             }
         }
@@ -309,7 +340,8 @@ enum CreateFlags {
     static func pairs(_ texts: [String], flag: String, bare: Bool = false) throws -> [String: String] {
         var result: [String: String] = [:]
         for text in texts {
-            let pair = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let pair = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
+                String.init)
             guard !pair[0].isEmpty, pair.count > 1 || bare else {
                 throw EngineError(.invalid, "invalid --\(flag) \"\(text)\": use KEY=VALUE")
             }

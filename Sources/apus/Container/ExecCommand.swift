@@ -5,7 +5,8 @@ import LinuxSystem
 
 enum ExecCommand {
     static let command = Command(
-        "exec", usage: "[OPTIONS] CONTAINER COMMAND [ARG...]", summary: "Execute a command in a running container",
+        "exec", usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        summary: "Execute a command in a running container",
         arguments: .atLeast(2), interspersed: false, completing: .objects("containers"),
         flags: {
             [

@@ -5,12 +5,15 @@ import JSONText
 
 enum InspectCommand {
     static let command = Command(
-        "inspect", usage: "[OPTIONS] NAME [NAME...]", summary: "Show the configuration of containers, images and volumes",
+        "inspect", usage: "[OPTIONS] NAME [NAME...]",
+        summary: "Show the configuration of containers, images and volumes",
         arguments: .atLeast(1), completing: .objects("containers"),
         flags: {
             [
                 Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json"),
-                Flag("type", .choice(["all", "container", "image", "volume"]), default: "all", "Kind of object to look for"),
+                Flag(
+                    "type", .choice(["all", "container", "image", "volume"]), default: "all",
+                    "Kind of object to look for"),
             ]
         }, run: run)
 
@@ -54,7 +57,8 @@ enum InspectCommand {
 
 enum ContainerInspectCommand {
     static let command = Command(
-        "inspect", usage: "[OPTIONS] CONTAINER [CONTAINER...]", summary: "Show the configuration of containers",
+        "inspect", usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+        summary: "Show the configuration of containers",
         arguments: .atLeast(1), completing: .objects("containers"),
         flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] },
         run: { values in

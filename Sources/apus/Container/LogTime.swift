@@ -10,7 +10,9 @@ enum LogTime {
         if let time = Timestamp(parsing: text) { return time }
         let complete = ["T00:00:00Z", ":00:00Z", ":00Z", "Z"]
         for ending in complete {
-            if let time = Timestamp(parsing: String(text.map { $0 == " " ? "T" : $0 }) + ending) { return time }
+            if let time = Timestamp(parsing: String(text.map { $0 == " " ? "T" : $0 }) + ending) {
+                return time
+            }
         }
         if let seconds = Double(text), seconds >= 0, seconds < 1e11 {
             return Timestamp(
@@ -27,6 +29,7 @@ enum LogTime {
             }
             return Timestamp(seconds: whole, nanoseconds: Int32(nanoseconds))
         }
-        throw EngineError(.invalid, "invalid --\(flag) \"\(text)\": use a time (2006-01-02T15:04:05Z) or a span (10m)")
+        throw EngineError(
+            .invalid, "invalid --\(flag) \"\(text)\": use a time (2006-01-02T15:04:05Z) or a span (10m)")
     }
 }

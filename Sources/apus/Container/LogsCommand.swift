@@ -9,8 +9,12 @@ enum LogsCommand {
         flags: {
             [
                 Flag("follow", short: "f", .bool, "Follow log output"),
-                Flag("since", .string("TIME"), "Show logs since a time (2006-01-02T15:04:05Z) or a span before now (10m)"),
-                Flag("tail", short: "n", .string("NUMBER"), default: "all", "Number of lines to show from the end"),
+                Flag(
+                    "since", .string("TIME"),
+                    "Show logs since a time (2006-01-02T15:04:05Z) or a span before now (10m)"),
+                Flag(
+                    "tail", short: "n", .string("NUMBER"), default: "all",
+                    "Number of lines to show from the end"),
                 Flag("timestamps", short: "t", .bool, "Show timestamps"),
                 Flag("until", .string("TIME"), "Show logs before a time or a span before now"),
             ]

@@ -11,7 +11,9 @@ enum PsCommand {
         flags: {
             [
                 Flag("all", short: "a", .bool, "Show all containers, not only those that run"),
-                Flag("filter", short: "f", .list("KEY=VALUE"), "Show only containers that match: id, name, label, status, ancestor, exited, volume"),
+                Flag(
+                    "filter", short: "f", .list("KEY=VALUE"),
+                    "Show only containers that match: id, name, label, status, ancestor, exited, volume"),
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),
                 Flag("last", short: "n", .int, "Show the last created containers, in all states"),
                 Flag("latest", short: "l", .bool, "Show the latest created container"),
@@ -39,7 +41,8 @@ enum PsCommand {
         }
         let format = try ListingFormat(
             values.string("format"),
-            default: #"table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"#,
+            default:
+                #"table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"#,
             headings: headings)
         let rows = summaries.map { row($0, truncate: !values.bool("no-trunc")) }
         Output.print(try format.render(rows, heading: !values.bool("noheading")))
@@ -67,8 +70,11 @@ enum PsCommand {
             "Ports": .string(summary.ports), "State": .string(state.status.rawValue),
             "Status": .string(status(state, now: now)), "Names": .string(record.name),
             "Labels": .string(
-                summary.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")),
-            "Mounts": .string(record.spec.mounts.map { $0.source.isEmpty ? $0.destination : $0.source }.joined(separator: ",")),
+                summary.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(
+                    separator: ",")),
+            "Mounts": .string(
+                record.spec.mounts.map { $0.source.isEmpty ? $0.destination : $0.source }.joined(
+                    separator: ",")),
             "Networks": .string(record.spec.network.text), "ImageID": .string(record.imageID),
             "Pid": .integer(Int64(state.pid)), "ExitCode": .integer(Int64(state.exitCode)),
             "Restarts": .integer(Int64(state.restartCount)),
@@ -93,13 +99,16 @@ struct ContainerFilter {
 
     init(_ text: String) throws {
         let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard pair.count == 2 else { throw EngineError(.invalid, "invalid filter \"\(text)\": use KEY=VALUE") }
+        guard pair.count == 2 else {
+            throw EngineError(.invalid, "invalid filter \"\(text)\": use KEY=VALUE")
+        }
         let keys = ["id", "name", "label", "status", "ancestor", "exited", "volume", "network"]
         guard keys.contains(pair[0]) else {
             throw EngineError(.invalid, "invalid filter \"\(pair[0])\": use \(keys.joined(separator: ", "))")
         }
         if pair[0] == "status", !["created", "running", "restarting", "exited", "stopped"].contains(pair[1]) {
-            throw EngineError(.invalid, "invalid filter \"\(text)\": a status is created, running, restarting or exited")
+            throw EngineError(
+                .invalid, "invalid filter \"\(text)\": a status is created, running, restarting or exited")
         }
         if pair[0] == "exited", Int32(pair[1]) == nil {
             throw EngineError(.invalid, "invalid filter \"\(text)\": an exit code is a number")
@@ -131,7 +140,8 @@ struct ContainerFilter {
         case "network": return record.spec.network.text == value
         case "ancestor":
             return record.imageName == value || record.imageID.hasPrefix(value)
-                || record.imageID.hasPrefix("sha256:" + value) || record.imageName.split(separator: ":").first.map(String.init) == value
+                || record.imageID.hasPrefix("sha256:" + value)
+                || record.imageName.split(separator: ":").first.map(String.init) == value
                 || record.imageName.hasSuffix("/" + value) || record.imageName.hasSuffix("/\(value):latest")
         default:
             let pair = value.split(separator: "=", maxSplits: 1).map(String.init)

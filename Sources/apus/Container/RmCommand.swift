@@ -3,14 +3,19 @@ import ContainerEngine
 
 enum RmCommand {
     static let command = Command(
-        "rm", aliases: ["remove"], usage: "[OPTIONS] CONTAINER [CONTAINER...]", summary: "Remove one or more containers",
+        "rm", aliases: ["remove"], usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+        summary: "Remove one or more containers",
         arguments: .any, completing: .objects("containers"),
         flags: {
             [
                 Flag("all", short: "a", .bool, "Remove all containers"),
-                Flag("force", short: "f", .bool, "Kill a container that runs first; no error for one that does not exist"),
+                Flag(
+                    "force", short: "f", .bool,
+                    "Kill a container that runs first; no error for one that does not exist"),
                 Flag("ignore", short: "i", .bool, "No error for a container that does not exist"),
-                Flag("time", short: "t", .int, "Seconds that --force waits between the stop signal and SIGKILL"),
+                Flag(
+                    "time", short: "t", .int, "Seconds that --force waits between the stop signal and SIGKILL"
+                ),
                 Flag("volumes", short: "v", .bool, "Remove its anonymous volumes too"),
             ]
         }, run: run)

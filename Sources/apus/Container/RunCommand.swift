@@ -5,7 +5,8 @@ import LinuxSystem
 
 enum RunCommand {
     static let command = Command(
-        "run", usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]", summary: "Create and run a new container from an image",
+        "run", usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        summary: "Create and run a new container from an image",
         description:
             "Creates a container from an image, fetching the image first when it is not here, and starts it. Without --detach the container's output is shown and its exit code is the command's. Exit codes: 125 when apus itself fails, 126 when the command cannot be executed, 127 when it is not found, else the container's own.",
         examples: [

@@ -44,7 +44,13 @@ enum RestartCommand {
     static let command = Command(
         "restart", usage: "[OPTIONS] CONTAINER [CONTAINER...]", summary: "Restart one or more containers",
         arguments: .atLeast(1), completing: .objects("containers"),
-        flags: { [Flag("time", short: "t", aliases: ["timeout"], .int, "Seconds to wait before killing the container")] },
+        flags: {
+            [
+                Flag(
+                    "time", short: "t", aliases: ["timeout"], .int,
+                    "Seconds to wait before killing the container")
+            ]
+        },
         run: run)
 
     static func run(_ values: Values) throws -> Int32 {

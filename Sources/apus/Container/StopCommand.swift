@@ -5,14 +5,17 @@ import LinuxSystem
 enum StopCommand {
     static let command = Command(
         "stop", usage: "[OPTIONS] CONTAINER [CONTAINER...]", summary: "Stop one or more running containers",
-        description: "Sends the container its stop signal (SIGTERM, or what the image or --stop-signal says) and, when it still runs after the time-out, SIGKILL.",
+        description:
+            "Sends the container its stop signal (SIGTERM, or what the image or --stop-signal says) and, when it still runs after the time-out, SIGKILL.",
         arguments: .any, completing: .objects("containers"),
         flags: {
             [
                 Flag("all", short: "a", .bool, "Stop all running containers"),
                 Flag("ignore", short: "i", .bool, "No error for a container that does not exist"),
                 Flag("signal", short: "s", .string("SIGNAL"), "Signal to send first"),
-                Flag("time", short: "t", aliases: ["timeout"], .int, "Seconds to wait before killing the container"),
+                Flag(
+                    "time", short: "t", aliases: ["timeout"], .int,
+                    "Seconds to wait before killing the container"),
             ]
         }, run: run)
 
@@ -65,7 +68,9 @@ struct Selection {
         let all = values.bool("all")
         guard all != !values.arguments.isEmpty else {
             throw EngineError(
-                .invalid, all ? "--all and names of containers contradict each other"
+                .invalid,
+                all
+                    ? "--all and names of containers contradict each other"
                     : "name at least one container, or use --all")
         }
         if all {
@@ -75,7 +80,7 @@ struct Selection {
         for name in values.arguments {
             do {
                 targets.append((try engine.find(name), name))
-            } catch where error.code == .notFound && Selection.ignores(values) {
+            } catch  where error.code == .notFound && Selection.ignores(values) {
                 continue
             } catch {
                 Output.complain(EngineError(error).message)

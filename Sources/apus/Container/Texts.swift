@@ -21,7 +21,8 @@ enum RuntimeProgram {
             }
             return path
         }
-        let search = ProcessEnvironment.value("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        let search =
+            ProcessEnvironment.value("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         for directory in search.split(separator: ":") where access("\(directory)/\(text)", X_OK) == 0 {
             return "\(directory)/\(text)"
         }

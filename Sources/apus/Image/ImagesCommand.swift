@@ -9,12 +9,17 @@ import LinuxSystem
 
 enum ImagesCommand {
     static let command = Command(
-        "images", usage: "[OPTIONS] [NAME[:TAG]]", summary: "List images", arguments: .atMost(1), completing: .objects("images"),
+        "images", usage: "[OPTIONS] [NAME[:TAG]]", summary: "List images", arguments: .atMost(1),
+        completing: .objects("images"),
         flags: {
             [
-                Flag("all", short: "a", .bool, "Show all images (there are no intermediate ones; for compatibility)"),
+                Flag(
+                    "all", short: "a", .bool,
+                    "Show all images (there are no intermediate ones; for compatibility)"),
                 Flag("digests", .bool, "Show digests"),
-                Flag("filter", short: "f", .list("KEY=VALUE"), "Show only images that match: dangling, reference, id"),
+                Flag(
+                    "filter", short: "f", .list("KEY=VALUE"),
+                    "Show only images that match: dangling, reference, id"),
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),
                 Flag("no-trunc", .bool, "Do not truncate output"),
                 Flag("noheading", short: "n", .bool, "Leave the heading out"),
@@ -25,12 +30,16 @@ enum ImagesCommand {
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
         var images = try engine.store.images()
-        for filter in try values.list("filter").map(ImageFilter.init) { images = images.filter(filter.matches) }
+        for filter in try values.list("filter").map(ImageFilter.init) {
+            images = images.filter(filter.matches)
+        }
         var rows: [(id: String, json: JSON)] = []
         let truncate = !values.bool("no-trunc")
         for image in images {
             for (repository, tag) in names(of: image) {
-                if let wanted = values.arguments.first, !ImageFilter.matches(wanted, repository: repository, tag: tag) {
+                if let wanted = values.arguments.first,
+                    !ImageFilter.matches(wanted, repository: repository, tag: tag)
+                {
                     continue
                 }
                 let id = truncate ? String(image.id.hex.prefix(12)) : image.id.description
@@ -60,7 +69,9 @@ enum ImagesCommand {
     private static func names(of image: ImageRecord) -> [(repository: String, tag: String)] {
         if image.names.isEmpty { return [("<none>", "<none>")] }
         return image.names.map { name in
-            guard let colon = name.lastIndex(of: ":"), !name[colon...].contains("/") else { return (name, "<none>") }
+            guard let colon = name.lastIndex(of: ":"), !name[colon...].contains("/") else {
+                return (name, "<none>")
+            }
             return (String(name[..<colon]), String(name[name.index(after: colon)...]))
         }
     }
@@ -84,7 +95,8 @@ struct ImageFilter {
     init(_ text: String) throws {
         let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
         guard pair.count == 2, ["dangling", "reference", "id"].contains(pair[0]) else {
-            throw EngineError(.invalid, "invalid filter \"\(text)\": use dangling=true|false, reference=NAME or id=ID")
+            throw EngineError(
+                .invalid, "invalid filter \"\(text)\": use dangling=true|false, reference=NAME or id=ID")
         }
         (key, value) = (pair[0], pair[1])
     }
@@ -122,7 +134,9 @@ struct ImageFilter {
         for prefix in ["docker.io/library/", "docker.io/", "localhost/"] where repository.hasPrefix(prefix) {
             candidates.append(String(repository.dropFirst(prefix.count)))
         }
-        if let slash = repository.lastIndex(of: "/") { candidates.append(String(repository[repository.index(after: slash)...])) }
+        if let slash = repository.lastIndex(of: "/") {
+            candidates.append(String(repository[repository.index(after: slash)...]))
+        }
         return candidates.contains { glob(wantedRepository[...], $0[...]) }
     }
 }

@@ -8,11 +8,14 @@ import LinuxSystem
 enum LoadCommand {
     static let command = Command(
         "load", usage: "[OPTIONS]", summary: "Load images from an archive or standard input",
-        description: "Reads a docker-archive or an oci-archive, plain or compressed, or an OCI layout's directory.",
+        description:
+            "Reads a docker-archive or an oci-archive, plain or compressed, or an OCI layout's directory.",
         arguments: .none,
         flags: {
             [
-                Flag("input", short: "i", .string("FILE"), "Read from FILE instead of standard input", completing: .files),
+                Flag(
+                    "input", short: "i", .string("FILE"), "Read from FILE instead of standard input",
+                    completing: .files),
                 Flag("quiet", short: "q", .bool, "Suppress output of progress"),
             ]
         }, run: run)
@@ -39,12 +42,16 @@ enum LoadCommand {
 
 enum ImportCommand {
     static let command = Command(
-        "import", usage: "[OPTIONS] FILE|- [NAME[:TAG]]", summary: "Make an image of a root file system's tarball",
+        "import", usage: "[OPTIONS] FILE|- [NAME[:TAG]]",
+        summary: "Make an image of a root file system's tarball",
         arguments: .between(1, 2), completing: .files,
         flags: {
             [
                 Flag("arch", .string("ARCH"), "The image's architecture, instead of the machine's"),
-                Flag("change", short: "c", .list("INSTRUCTION"), "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR"),
+                Flag(
+                    "change", short: "c", .list("INSTRUCTION"),
+                    "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR"
+                ),
                 Flag("message", short: "m", .string("TEXT"), "Comment in the image's history"),
                 Flag("os", .string("OS"), "The image's operating system, instead of linux"),
                 Flag("platform", .string("OS/ARCH[/VARIANT]"), "The image's platform"),
@@ -73,7 +80,8 @@ enum ArchiveInput {
     static func open(_ path: String, _ command: String) throws -> Descriptor {
         guard path == "-" else { return try File.open(path) }
         guard isatty(STDIN_FILENO) == 0 else {
-            throw EngineError(.invalid, "cannot \(command) from a terminal: name a file, or pipe an archive in")
+            throw EngineError(
+                .invalid, "cannot \(command) from a terminal: name a file, or pipe an archive in")
         }
         return try File.open("/dev/stdin")
     }
@@ -85,8 +93,12 @@ enum SaveCommand {
         arguments: .atLeast(1), completing: .objects("images"),
         flags: {
             [
-                Flag("format", .choice(SaveFormat.allCases.map(\.rawValue)), default: "docker-archive", "Format of the archive"),
-                Flag("output", short: "o", .string("FILE"), "Write to FILE instead of standard output", completing: .files),
+                Flag(
+                    "format", .choice(SaveFormat.allCases.map(\.rawValue)), default: "docker-archive",
+                    "Format of the archive"),
+                Flag(
+                    "output", short: "o", .string("FILE"), "Write to FILE instead of standard output",
+                    completing: .files),
                 Flag("quiet", short: "q", .bool, "Suppress output of progress"),
             ]
         }, run: run)
@@ -96,12 +108,15 @@ enum SaveCommand {
         let format = SaveFormat(rawValue: values.string("format") ?? "") ?? .dockerArchive
         let images = try engine.imagesToSave(values.arguments)
         let transfer = ImageTransfer(
-            store: engine.store, options: TransferOptions(), progress: TransferDisplay(quiet: values.bool("quiet")))
+            store: engine.store, options: TransferOptions(),
+            progress: TransferDisplay(quiet: values.bool("quiet")))
         if let output = values.string("output"), output != "-" {
             try transfer.save(images, as: format, to: output)
             return 0
         }
-        guard format != .ociDirectory else { throw EngineError(.invalid, "--format oci-dir needs --output DIR") }
+        guard format != .ociDirectory else {
+            throw EngineError(.invalid, "--format oci-dir needs --output DIR")
+        }
         guard isatty(STDOUT_FILENO) == 0 else {
             throw EngineError(.invalid, "refusing to save to a terminal: use --output, or redirect")
         }

@@ -7,15 +7,20 @@ import OCISpec
 
 enum PullCommand {
     static let command = Command(
-        "pull", usage: "[OPTIONS] IMAGE [IMAGE...]", summary: "Pull an image from a registry, a layout or an archive",
+        "pull", usage: "[OPTIONS] IMAGE [IMAGE...]",
+        summary: "Pull an image from a registry, a layout or an archive",
         description:
             "An image is a name (NAME[:TAG|@DIGEST], with registries.conf deciding what a short one means), or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY.",
         arguments: .atLeast(1), completing: .objects("images"),
         flags: {
             transferFlags() + [
-                Flag("arch", .string("ARCH"), "Use ARCH instead of the machine's architecture to choose the image"),
+                Flag(
+                    "arch", .string("ARCH"),
+                    "Use ARCH instead of the machine's architecture to choose the image"),
                 Flag("authfile", .string("FILE"), "Path of the authentication file", completing: .files),
-                Flag("cert-dir", .string("DIR"), "Directory of TLS certificates for registries", completing: .directories),
+                Flag(
+                    "cert-dir", .string("DIR"), "Directory of TLS certificates for registries",
+                    completing: .directories),
                 Flag("creds", .string("[USER[:PASSWORD]]"), "Credentials for the registry"),
                 Flag("os", .string("OS"), "Use OS instead of the machine's to choose the image"),
                 Flag("platform", .string("OS/ARCH[/VARIANT]"), "Choose the image by platform"),
@@ -85,7 +90,8 @@ enum PullCommand {
                 platform.os != here.os || platform.architecture != here.architecture
             {
                 guard policy == "missing" else {
-                    throw EngineError(.notFound, "\(name) is here for \(here.os)/\(here.architecture), not for \(platform)")
+                    throw EngineError(
+                        .notFound, "\(name) is here for \(here.os)/\(here.architecture), not for \(platform)")
                 }
             } else {
                 return here

@@ -22,12 +22,15 @@ enum TagCommand {
 enum RmiCommand {
     static let command = Command(
         "rmi", usage: "[OPTIONS] IMAGE [IMAGE...]", summary: "Remove one or more images",
-        description: "Takes a name away and removes the image with its last one. An image that a container uses stays.",
+        description:
+            "Takes a name away and removes the image with its last one. An image that a container uses stays.",
         arguments: .any, completing: .objects("images"),
         flags: {
             [
                 Flag("all", short: "a", .bool, "Remove all images"),
-                Flag("force", short: "f", .bool, "Remove the containers that use the image too, and all of its names"),
+                Flag(
+                    "force", short: "f", .bool,
+                    "Remove the containers that use the image too, and all of its names"),
                 Flag("ignore", short: "i", .bool, "No error for an image that does not exist"),
             ]
         }, run: run)
@@ -36,12 +39,18 @@ enum RmiCommand {
         let engine = try GlobalFlags.engine(values)
         let all = values.bool("all")
         guard all != !values.arguments.isEmpty else {
-            throw EngineError(.invalid, all ? "--all and names of images contradict each other" : "name at least one image, or use --all")
+            throw EngineError(
+                .invalid,
+                all
+                    ? "--all and names of images contradict each other"
+                    : "name at least one image, or use --all")
         }
         let names = all ? try engine.store.images().map(\.id.hex) : values.arguments
         return forEach(names) { name in
             do {
-                for line in try engine.removeImage(name, force: values.bool("force"), allNames: all) { Output.printLine(line) }
+                for line in try engine.removeImage(name, force: values.bool("force"), allNames: all) {
+                    Output.printLine(line)
+                }
             } catch let error as EngineError where error.code == .notFound && values.bool("ignore") {}
         }
     }

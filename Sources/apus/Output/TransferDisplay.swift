@@ -54,15 +54,19 @@ final class TransferDisplay: TransferProgress {
     /// Draws all bars over those drawn before.
     private func draw(_ state: inout State) {
         var size = winsize()
-        let columns = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+        let columns =
+            ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
         let rows = max(1, Int(size.ws_row) - 1)
         var text = state.drawn > 0 ? "\u{1B}[\(state.drawn)A" : ""
         // More layers than lines: those that are at work are worth showing.
         var shown = state.order
         if shown.count > rows {
-            shown = Array(shown.filter { if case .downloading = state.layers[$0] { true } else { false } }.prefix(rows))
+            shown = Array(
+                shown.filter { if case .downloading = state.layers[$0] { true } else { false } }.prefix(rows))
         }
-        for digest in shown { text += "\r\u{1B}[K" + bar(digest, state.layers[digest]!, columns: columns) + "\n" }
+        for digest in shown {
+            text += "\r\u{1B}[K" + bar(digest, state.layers[digest]!, columns: columns) + "\n"
+        }
         if shown.count < state.drawn { text += "\u{1B}[J" }
         state.drawn = shown.count
         write(text)

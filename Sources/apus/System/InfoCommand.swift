@@ -7,7 +7,8 @@ import LinuxSystem
 enum VersionCommand {
     static let command = Command(
         "version", summary: "Show the version",
-        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] }, run: run)
+        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] },
+        run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         let client: JSON = [
@@ -15,7 +16,8 @@ enum VersionCommand {
             "ImplementationVersion": .string("Swift 6"),
         ]
         if let format = values.string("format") {
-            Output.print(try ListingFormat(format, default: "json", headings: [:]).render([["Client": client]]))
+            Output.print(
+                try ListingFormat(format, default: "json", headings: [:]).render([["Client": client]]))
         } else {
             Output.printLine("Version:      \(Application.version)")
             Output.printLine("OS/Arch:      linux/\(Machine.architecture)")
@@ -27,7 +29,8 @@ enum VersionCommand {
 enum InfoCommand {
     static let command = Command(
         "info", summary: "Show what the host and the store are like",
-        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] }, run: run)
+        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] },
+        run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         let info = try GlobalFlags.engine(values).info(version: Application.version)

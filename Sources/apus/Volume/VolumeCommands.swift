@@ -9,7 +9,8 @@ enum VolumeCreateCommand {
         flags: { [Flag("label", short: "l", .list("KEY=VALUE"), "Set metadata on the volume")] },
         run: { values in
             let labels = try CreateFlags.pairs(values.list("label"), flag: "label", bare: true)
-            Output.printLine(try GlobalFlags.engine(values).createVolume(values.arguments.first, labels: labels))
+            Output.printLine(
+                try GlobalFlags.engine(values).createVolume(values.arguments.first, labels: labels))
             return 0
         })
 }
@@ -74,7 +75,9 @@ enum VolumePruneCommand {
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
         if !values.bool("force") {
-            Output.print("WARNING! This will remove all volumes not used by at least one container.\nAre you sure you want to continue? [y/N] ")
+            Output.print(
+                "WARNING! This will remove all volumes not used by at least one container.\nAre you sure you want to continue? [y/N] "
+            )
             guard let answer = readLine(), ["y", "Y", "yes"].contains(answer) else { return 0 }
         }
         for name in try engine.pruneVolumes() { Output.printLine(name) }

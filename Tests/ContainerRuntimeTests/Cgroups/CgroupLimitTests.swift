@@ -155,7 +155,8 @@ import Testing
             _ = fixture.wait(child)
             let stats = cgroup.stats()
             // A tenth of a processor, and some for the tick at which the kernel looks.
-            let periods = Double(try #require(Int(try text(cgroup, "cpu", "cpu.stat").split(separator: " ")[1])))
+            let periods = Double(
+                try #require(Int(try text(cgroup, "cpu", "cpu.stat").split(separator: " ")[1])))
             #expect(Double(try #require(stats.cpuUsage)) < (periods + 2) * 20_000_000)
             #expect(try #require(stats.cpuUsage) > 10_000_000)
         }
@@ -164,9 +165,12 @@ import Testing
     /// hugetlb is what this machine's v2 hierarchy has.
     @Test(arguments: [CgroupView.native, .unified]) func hugePages(view: CgroupView) throws {
         try view.run {
-            guard try CgroupLayout.current().mounts.contains(where: { mount in
-                try mount.version == .v2 && File.readText(mount.point + "/cgroup.controllers").contains("hugetlb")
-            }) else {
+            guard
+                try CgroupLayout.current().mounts.contains(where: { mount in
+                    try mount.version == .v2
+                        && File.readText(mount.point + "/cgroup.controllers").contains("hugetlb")
+                })
+            else {
                 print("skipped: no v2 controller hugetlb here")
                 return
             }
@@ -185,7 +189,9 @@ import Testing
     @Test func unifiedFiles() throws {
         try CgroupView.unified.run {
             let fixture = CgroupFixture()
-            let cgroup = try fixture.create { $0.unified = ["cgroup.max.depth": "3", "cgroup.max.descendants": "9"] }
+            let cgroup = try fixture.create {
+                $0.unified = ["cgroup.max.depth": "3", "cgroup.max.descendants": "9"]
+            }
             #expect(try text(cgroup, "", "cgroup.max.depth") == "3")
             for file in ["no.such", "../cgroup.procs", "cgroup.procs", "", "..", "a/b"] {
                 var resources = LinuxResources()
@@ -196,15 +202,19 @@ import Testing
         try CgroupView.legacy.run {
             var resources = LinuxResources()
             resources.unified = ["memory.max": "1"]
-            #expect(throws: CgroupError.self) { try Cgroup.create(path: "/apus-test-unified", resources: resources) }
+            #expect(throws: CgroupError.self) {
+                try Cgroup.create(path: "/apus-test-unified", resources: resources)
+            }
         }
     }
 
     // MARK: - Conversions
 
-    @Test(arguments: [
-        (0, 1), (1, 1), (2, 1), (1024, 100), (262_144, 10_000), (1_000_000, 10_000), (512, 59), (2048, 174),
-    ] as [(UInt64, UInt64)])
+    @Test(
+        arguments: [
+            (0, 1), (1, 1), (2, 1), (1024, 100), (262_144, 10_000), (1_000_000, 10_000), (512, 59),
+            (2048, 174),
+        ] as [(UInt64, UInt64)])
     func weights(shares: UInt64, weight: UInt64) {
         #expect(CPUController.weight(shares: shares) == weight)
     }

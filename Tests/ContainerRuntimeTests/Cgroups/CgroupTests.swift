@@ -30,7 +30,9 @@ import Testing
             // In every hierarchy that this view has.
             let lines = try File.readText("/proc/\(child)/cgroup").split(separator: "\n").map(String.init)
             for key in cgroup.paths.keys {
-                let line = lines.first { $0.split(separator: ":", omittingEmptySubsequences: false)[1] == key }
+                let line = lines.first {
+                    $0.split(separator: ":", omittingEmptySubsequences: false)[1] == key
+                }
                 #expect(line?.hasSuffix(":" + fixture.path) == true, "\(key): \(line ?? "none")")
             }
 
@@ -268,7 +270,11 @@ import Testing
             var resources = LinuxResources()
             if view == .unified {
                 // Here all of these are bound to v1 hierarchies.
-                guard try CgroupLayout.current().mounts.first.map({ try !File.readText($0.point + "/cgroup.controllers").contains("memory") }) == true else { return }
+                guard
+                    try CgroupLayout.current().mounts.first.map({
+                        try !File.readText($0.point + "/cgroup.controllers").contains("memory")
+                    }) == true
+                else { return }
                 resources.memory = .init()
                 resources.memory?.limit = 1 << 26
             } else {

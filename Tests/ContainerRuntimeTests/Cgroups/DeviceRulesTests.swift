@@ -11,11 +11,15 @@ import Testing
     private static let allowAll = LinuxResources.DeviceRule(allow: true, type: "a", access: "rwm")
 
     /// Runs a device program as the kernel does.
-    private func run(_ program: [ExtendedBPFInstruction], _ kind: Int32, _ major: Int64, _ minor: Int64, _ access: Int32) throws
+    private func run(
+        _ program: [ExtendedBPFInstruction], _ kind: Int32, _ major: Int64, _ minor: Int64, _ access: Int32
+    ) throws
         -> Bool
     {
         var registers = [UInt64](repeating: 0, count: 11)
-        let context = [0: UInt64(UInt32(bitPattern: access << 16 | kind)), 4: UInt64(major), 8: UInt64(minor)]
+        let context = [
+            0: UInt64(UInt32(bitPattern: access << 16 | kind)), 4: UInt64(major), 8: UInt64(minor),
+        ]
         var position = 0
         while position < program.count {
             let instruction = program[position]
@@ -60,7 +64,9 @@ import Testing
                         for access in Int32(1)...7 {
                             let expected = rules.allows(kind, major, minor, .init(rawValue: access))
                             let actual = try run(program, kind.rawValue, major, minor, access)
-                            if expected != actual { Issue.record("\(rules) \(kind) \(major):\(minor) \(access)") }
+                            if expected != actual {
+                                Issue.record("\(rules) \(kind) \(major):\(minor) \(access)")
+                            }
                         }
                     }
                 }
@@ -107,11 +113,14 @@ import Testing
     }
 
     /// The errno of opening, as a process in the group sees it; 0 for success.
-    private func opening(_ fixture: CgroupFixture, _ cgroup: Cgroup, _ path: String, _ flags: Int32) throws -> Int32 {
+    private func opening(_ fixture: CgroupFixture, _ cgroup: Cgroup, _ path: String, _ flags: Int32) throws
+        -> Int32
+    {
         let path = Array(path.utf8CString)
         let child = try fixture.start(in: cgroup) {
             let opened = linux_syscall(
-                Int(SYS_openat), Int(AT_FDCWD), path.withUnsafeBufferPointer { Int(bitPattern: $0.baseAddress) },
+                Int(SYS_openat), Int(AT_FDCWD),
+                path.withUnsafeBufferPointer { Int(bitPattern: $0.baseAddress) },
                 Int(flags), 0, 0, 0)
             return opened < 0 ? Int32(-opened) : 0
         }
@@ -146,7 +155,9 @@ import Testing
                 try all.apply(resources)
                 #expect(try opening(fixture, all, "/dev/kmsg", O_RDONLY) == EPERM)
                 #expect(try opening(fixture, all, "/dev/null", O_RDWR) == 0)
-                resources.devices = [Self.denyAll, Rule(allow: true, type: "c", major: 1, minor: 11, access: "rw")]
+                resources.devices = [
+                    Self.denyAll, Rule(allow: true, type: "c", major: 1, minor: 11, access: "rw"),
+                ]
                 try all.apply(resources)
                 #expect(try opening(fixture, all, "/dev/kmsg", O_RDWR) == 0)
                 resources.devices = []

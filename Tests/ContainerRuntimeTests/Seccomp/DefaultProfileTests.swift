@@ -43,7 +43,10 @@ import Testing
 
     @Test func neverAllowed() {
         let allowed = plainlyAllowed(.defaultProfile(capabilities: Set(Self.capabilities)))
-        for name in ["kexec_load", "add_key", "keyctl", "request_key", "io_uring_setup", "userfaultfd", "swapon", "pivot_root", "nfsservctl"] {
+        for name in [
+            "kexec_load", "add_key", "keyctl", "request_key", "io_uring_setup", "userfaultfd", "swapon",
+            "pivot_root", "nfsservctl",
+        ] {
             #expect(!allowed.contains(name), "\(name)")
         }
     }
@@ -66,13 +69,16 @@ import Testing
             guard rule["action"]?.string == "SCMP_ACT_ALLOW", (rule["args"]?.array ?? []).isEmpty,
                 rule["includes"]?["caps"] == nil
             else { continue }
-            if let architectures = rule["includes"]?["arches"]?.array, !architectures.contains("amd64") { continue }
+            if let architectures = rule["includes"]?["arches"]?.array, !architectures.contains("amd64") {
+                continue
+            }
             for name in rule["names"]?.array ?? [] { theirs.insert(name.string ?? "") }
         }
         let ours = plainlyAllowed(.defaultProfile(capabilities: [], machine: .x86_64))
         // Calls that came after that profile, and two that Docker added.
         let newer: Set = [
-            "cachestat", "fchmodat2", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake", "getxattrat",
+            "cachestat", "fchmodat2", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
+            "getxattrat",
             "io_pgetevents", "io_pgetevents_time64", "listmount", "listxattrat", "map_shadow_stack", "mseal",
             "removexattrat", "riscv_hwprobe", "setxattrat", "statmount", "uretprobe", "vmsplice",
         ]
@@ -80,7 +86,8 @@ import Testing
         // Podman lets containers make namespaces and mounts, Docker does not
         // without CAP_SYS_ADMIN; the rest is obsolete or not theirs to use.
         let podmansOwn: Set = [
-            "clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount",
+            "clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr",
+            "move_mount",
             "open_tree", "pivot_root", "setns", "umount", "umount2", "unshare", "pidfd_getfd", "keyctl",
             "get_mempolicy", "mbind", "set_mempolicy", "reboot", "syslog", "readdir", "sigaction", "signal",
             "sigpending", "sigsuspend", "syscall", "timerfd",
@@ -92,14 +99,18 @@ import Testing
     @Test func socketFamilies() throws {
         let filter = try SeccompFilter.compile(.defaultProfile(capabilities: []), for: .x86_64)
         let simulator = try FilterSimulator(filter.program)
-        for (architecture, number) in [(UInt32(0xC000_003E), UInt32(41)), (0xC000_003E, 0x4000_0029), (0x4000_0003, 359)] {
+        for (architecture, number) in [
+            (UInt32(0xC000_003E), UInt32(41)), (0xC000_003E, 0x4000_0029), (0x4000_0003, 359),
+        ] {
             for family in UInt64(0)..<200 {
                 var call = Call(architecture: architecture, number: number)
                 call.arguments[0] = family
                 let allowed = simulator.run(call).answer == SeccompReturn.allow
                 #expect(allowed == (family < 64 && family != 38 && family != 40), "\(call)")
                 call.arguments[0] = family | 1 << 32
-                if family >= 38, number != 359 { #expect(simulator.run(call).answer != SeccompReturn.allow, "\(call)") }
+                if family >= 38, number != 359 {
+                    #expect(simulator.run(call).answer != SeccompReturn.allow, "\(call)")
+                }
             }
         }
     }

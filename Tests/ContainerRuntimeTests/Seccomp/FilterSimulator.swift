@@ -212,7 +212,9 @@ struct NaiveProfile {
 
 /// Compares the compiled program with the naive reading, for every number that
 /// could matter and arguments on both sides of every value compared with.
-func expectEquivalent(_ profile: Seccomp, _ machine: SyscallMachine, sourceLocation: SourceLocation = #_sourceLocation)
+func expectEquivalent(
+    _ profile: Seccomp, _ machine: SyscallMachine, sourceLocation: SourceLocation = #_sourceLocation
+)
     throws
 {
     var generator = SystemRandomNumberGenerator()

@@ -16,7 +16,8 @@ import Testing
     }
 
     @Test(arguments: [
-        Set<String>(), ["CAP_SYS_ADMIN"], ["CAP_SYS_PTRACE", "CAP_BPF"], ["CAP_AUDIT_WRITE", "CAP_SYS_CHROOT"],
+        Set<String>(), ["CAP_SYS_ADMIN"], ["CAP_SYS_PTRACE", "CAP_BPF"],
+        ["CAP_AUDIT_WRITE", "CAP_SYS_CHROOT"],
     ])
     func defaultProfile(capabilities: Set<String>) throws {
         for machine in [SyscallMachine.x86_64, .arm64] {
@@ -69,7 +70,9 @@ import Testing
         for op in operators {
             var profile = Seccomp(defaultAction: .errno)
             profile.architectures = Self.allX86
-            for (value, name) in zip(values, ["read", "write", "open", "close", "stat", "fstat", "lseek", "mmap", "poll", "ioctl"]) {
+            for (value, name) in zip(
+                values, ["read", "write", "open", "close", "stat", "fstat", "lseek", "mmap", "poll", "ioctl"])
+            {
                 for second in op == .maskedEqual ? values : [0] {
                     profile.syscalls.append(
                         rule(
@@ -125,7 +128,8 @@ import Testing
         for _ in 0..<Int.random(in: 0...60) {
             let action = actions.randomElement()!
             var new = rule(
-                (0..<Int.random(in: 1...[1, 5, 40].randomElement()!)).map { _ in names.randomElement()! }, action,
+                (0..<Int.random(in: 1...[1, 5, 40].randomElement()!)).map { _ in names.randomElement()! },
+                action,
                 errno: action == .errno || action == .trace ? .random(in: 0...200) : nil)
             if Bool.random() {
                 new.args = (0..<Int.random(in: 1...3)).map { _ in
@@ -150,7 +154,8 @@ import Testing
             profile.syscalls.append(
                 rule(
                     [name], .allow,
-                    Seccomp.Argument(index: UInt32(position % 6), value: UInt64(position) << 20, op: .greater)))
+                    Seccomp.Argument(index: UInt32(position % 6), value: UInt64(position) << 20, op: .greater)
+                ))
         }
         let filter = try SeccompFilter.compile(profile, for: .x86_64)
         #expect(filter.program.count > 1000)
@@ -179,7 +184,9 @@ import Testing
             try compile { $0.syscalls = [rule(["read"], .allow, errno: 3)] }
         }
         #expect(throws: SeccompError.argumentIndex(6, syscall: "read")) {
-            try compile { $0.syscalls = [rule(["read"], .allow, Seccomp.Argument(index: 6, value: 0, op: .equal))] }
+            try compile {
+                $0.syscalls = [rule(["read"], .allow, Seccomp.Argument(index: 6, value: 0, op: .equal))]
+            }
         }
         #expect(throws: SeccompError.self) {
             try compile { profile in

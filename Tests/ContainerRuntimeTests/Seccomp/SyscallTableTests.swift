@@ -50,7 +50,8 @@ import Testing
                 guard words.count == 3, words[0] == "#define", words[1].hasPrefix("__NR_") else { continue }
                 let name = String(words[1].dropFirst(5))
                 let number = words[2].filter(\.isNumber).drop { _ in false }
-                let expected = words[2].contains("BIT") ? words[2].split(separator: " ").last!.dropLast() : number[...]
+                let expected =
+                    words[2].contains("BIT") ? words[2].split(separator: " ").last!.dropLast() : number[...]
                 guard let row = SyscallTable.row(name) else {
                     // A header newer than this table.
                     let isNew = (Int(expected) ?? 0) > 471
@@ -66,9 +67,13 @@ import Testing
 
     /// The kernel that we run on, by the calls that Swift's C library knows.
     @Test func agreesWithTheRunningMachine() {
-        for (name, number) in [("read", SYS_read), ("openat2", SYS_openat2), ("seccomp", SYS_seccomp), ("bpf", SYS_bpf)] {
+        for (name, number) in [
+            ("read", SYS_read), ("openat2", SYS_openat2), ("seccomp", SYS_seccomp), ("bpf", SYS_bpf),
+        ] {
             let row = SyscallTable.row(name)!
-            #expect(Int32(SyscallTable.slots(ofRow: row)[SyscallMachine.current.native.rawValue]) == Int32(number))
+            #expect(
+                Int32(SyscallTable.slots(ofRow: row)[SyscallMachine.current.native.rawValue]) == Int32(number)
+            )
         }
     }
 }

@@ -35,13 +35,16 @@ enum Fixtures {
                 try File.makeSymbolicLink(to: "busybox", "\(root)/bin/\(applet)")
             }
             try File.replace(
-                "\(root)/etc/passwd", with: Array(
-                    "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home:/bin/sh\nnobody:x:65534:65534::/:\n".utf8))
+                "\(root)/etc/passwd",
+                with: Array(
+                    "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home:/bin/sh\nnobody:x:65534:65534::/:\n"
+                        .utf8))
             try File.replace(
                 "\(root)/etc/group",
                 with: Array("root:x:0:\nstaff:x:1001:\nextra:x:1002:bob\nnogroup:x:65534:\n".utf8))
             try ProgramRun.tool(
-                "tar", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", target, ".")
+                "tar", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", target,
+                ".")
         }
     }
 
@@ -63,12 +66,17 @@ enum Fixtures {
     /// Where this machine gets its packages from.
     private static var debianMirror: String {
         let sources = (try? File.names(in: "/etc/apt/sources.list.d")) ?? []
-        let files = sources.filter { $0.contains("debian") }.map { "/etc/apt/sources.list.d/\($0)" } + ["/etc/apt/sources.list"]
+        let files =
+            sources.filter { $0.contains("debian") }.map { "/etc/apt/sources.list.d/\($0)" } + [
+                "/etc/apt/sources.list"
+            ]
         for file in files {
             for line in ((try? File.readText(file)) ?? "").split(separator: "\n") {
                 let words = line.fields
                 guard line.hasPrefix("URIs:") || line.hasPrefix("deb ") else { continue }
-                if let address = words.first(where: { $0.hasPrefix("http") && $0.hasSuffix("/debian") || $0.hasSuffix("/debian/") }) {
+                if let address = words.first(where: {
+                    $0.hasPrefix("http") && $0.hasSuffix("/debian") || $0.hasSuffix("/debian/")
+                }) {
                     return address
                 }
             }

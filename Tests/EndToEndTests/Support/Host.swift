@@ -110,7 +110,9 @@ final class Host {
     func busybox() throws -> String {
         if let busyboxName { return busyboxName }
         let name = "localhost/busybox:latest"
-        try ok("import", "--change", "CMD [\"/bin/sh\"]", "--change", "ENV PATH=/bin", try Fixtures.busyboxTar(), name)
+        try ok(
+            "import", "--change", "CMD [\"/bin/sh\"]", "--change", "ENV PATH=/bin", try Fixtures.busyboxTar(),
+            name)
         busyboxName = name
         return name
     }
@@ -125,7 +127,9 @@ final class Host {
     func later(_ cleanup: @escaping () -> Void) { cleanups.append(cleanup) }
 
     /// Waits until a condition holds, asking it every few milliseconds.
-    func eventually(_ what: String, within timeout: Duration = .seconds(20), _ condition: () throws -> Bool) throws {
+    func eventually(_ what: String, within timeout: Duration = .seconds(20), _ condition: () throws -> Bool)
+        throws
+    {
         let deadline = ContinuousClock.now + timeout
         while try !condition() {
             guard ContinuousClock.now < deadline else { throw Unexpected("not within \(timeout): \(what)") }
@@ -136,7 +140,9 @@ final class Host {
     // MARK: The end
 
     fileprivate func removeContainers() {
-        guard let list = try? apus("ps", "-aq", "--no-trunc"), list.exit == 0, !list.lines.isEmpty else { return }
+        guard let list = try? apus("ps", "-aq", "--no-trunc"), list.exit == 0, !list.lines.isEmpty else {
+            return
+        }
         _ = try? apus(list: ["rm", "-f", "-t", "0"] + list.lines)
     }
 

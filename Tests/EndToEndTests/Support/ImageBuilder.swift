@@ -28,7 +28,9 @@ struct ImageBuilder {
     }
 
     /// Busybox's programs and one more layer.
-    static func busybox(adding extra: TarBuilder = TarBuilder(), _ compression: Compression = .gzip) throws -> ImageBuilder {
+    static func busybox(adding extra: TarBuilder = TarBuilder(), _ compression: Compression = .gzip) throws
+        -> ImageBuilder
+    {
         let base = try File.read(try Fixtures.busyboxTar())
         var builder = ImageBuilder(base, compression: compression)
         if !extra.bytes.isEmpty { builder.layers.append(Layer(tar: extra.archive, compression: compression)) }
@@ -44,7 +46,8 @@ struct ImageBuilder {
         }
         func descriptor(_ mediaType: String, _ more: JSONObject = [:]) -> JSON {
             var object: JSONObject = [
-                "mediaType": .string(mediaType), "digest": .string(digest), "size": .integer(Int64(bytes.count)),
+                "mediaType": .string(mediaType), "digest": .string(digest),
+                "size": .integer(Int64(bytes.count)),
             ]
             for member in more.members { object[member.name] = member.value }
             return .object(object)
@@ -78,7 +81,9 @@ struct ImageBuilder {
             layerBlobs.append(blob)
             descriptors.append(
                 blob.descriptor(
-                    (isDocker ? "application/vnd.docker.image.rootfs.diff.tar" : "application/vnd.oci.image.layer.v1.tar")
+                    (isDocker
+                        ? "application/vnd.docker.image.rootfs.diff.tar"
+                        : "application/vnd.oci.image.layer.v1.tar")
                         + suffix))
         }
         var document: JSONObject = [
@@ -92,12 +97,16 @@ struct ImageBuilder {
         ]
         editConfig(&document)
         let configBlob = Blob(JSON.object(document).bytes())
-        let manifestType = isDocker
-            ? "application/vnd.docker.distribution.manifest.v2+json" : "application/vnd.oci.image.manifest.v1+json"
+        let manifestType =
+            isDocker
+            ? "application/vnd.docker.distribution.manifest.v2+json"
+            : "application/vnd.oci.image.manifest.v1+json"
         var manifest: JSONObject = [
             "schemaVersion": 2, "mediaType": .string(manifestType),
             "config": configBlob.descriptor(
-                isDocker ? "application/vnd.docker.container.image.v1+json" : "application/vnd.oci.image.config.v1+json"),
+                isDocker
+                    ? "application/vnd.docker.container.image.v1+json"
+                    : "application/vnd.oci.image.config.v1+json"),
             "layers": .array(descriptors),
         ]
         editManifest(&manifest)
@@ -110,7 +119,8 @@ struct ImageBuilder {
     }
 
     private static func compressed(_ bytes: [UInt8], _ command: [String]) throws -> [UInt8] {
-        let finished = try ProgramRun.run([Programs.find(command[0]) ?? command[0]] + command.dropFirst(), input: .bytes(bytes))
+        let finished = try ProgramRun.run(
+            [Programs.find(command[0]) ?? command[0]] + command.dropFirst(), input: .bytes(bytes))
         guard finished.exit == 0 else { throw Unexpected("\(finished)") }
         return finished.output
     }
@@ -123,14 +133,19 @@ struct ImageBuilder {
     }
 
     /// An OCI image layout: each tag names one image, or an index of several.
-    static func writeLayout(to directory: String, _ entries: [(tag: String, images: [ImageBuilder], isIndex: Bool)]) throws {
+    static func writeLayout(
+        to directory: String, _ entries: [(tag: String, images: [ImageBuilder], isIndex: Bool)]
+    ) throws {
         try File.makeDirectories("\(directory)/blobs/sha256")
         func put(_ blob: Blob) throws {
-            try File.replace("\(directory)/blobs/sha256/\(blob.digest.dropFirst(7))", with: blob.bytes, durable: false)
+            try File.replace(
+                "\(directory)/blobs/sha256/\(blob.digest.dropFirst(7))", with: blob.bytes, durable: false)
         }
         var manifests: [JSON] = []
         for entry in entries {
-            let annotations: JSONObject = ["annotations": ["org.opencontainers.image.ref.name": .string(entry.tag)]]
+            let annotations: JSONObject = [
+                "annotations": ["org.opencontainers.image.ref.name": .string(entry.tag)]
+            ]
             var members: [JSON] = []
             for image in entry.images {
                 let built = try image.built()
@@ -138,7 +153,8 @@ struct ImageBuilder {
                 try put(built.config)
                 for layer in built.layers { try put(layer) }
                 if entry.isIndex {
-                    members.append(built.manifest.descriptor(built.manifestType, ["platform": built.platform]))
+                    members.append(
+                        built.manifest.descriptor(built.manifestType, ["platform": built.platform]))
                 } else {
                     manifests.append(built.manifest.descriptor(built.manifestType, annotations))
                 }
@@ -146,12 +162,15 @@ struct ImageBuilder {
             if entry.isIndex {
                 let type = "application/vnd.oci.image.index.v1+json"
                 let index = Blob(
-                    JSON.object(["schemaVersion": 2, "mediaType": .string(type), "manifests": .array(members)]).bytes())
+                    JSON.object([
+                        "schemaVersion": 2, "mediaType": .string(type), "manifests": .array(members),
+                    ]).bytes())
                 try put(index)
                 manifests.append(index.descriptor(type, annotations))
             }
         }
-        try File.replace("\(directory)/oci-layout", with: Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8), durable: false)
+        try File.replace(
+            "\(directory)/oci-layout", with: Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8), durable: false)
         try File.replace(
             "\(directory)/index.json",
             with: JSON.object(["schemaVersion": 2, "manifests": .array(manifests)]).bytes(), durable: false)
@@ -172,7 +191,10 @@ struct ImageBuilder {
             names.append(.string("layer\(index)/layer.tar"))
         }
         let manifest: JSON = [
-            ["Config": .string(configName), "RepoTags": .array(tags.map { .string($0) }), "Layers": .array(names)]
+            [
+                "Config": .string(configName), "RepoTags": .array(tags.map { .string($0) }),
+                "Layers": .array(names),
+            ]
         ]
         tar.add("manifest.json", bytes: manifest.bytes())
         return tar.archive

@@ -17,7 +17,11 @@ enum Kernel {
         let links = (try? File.names(in: "/sys/class/net")) ?? []
         // The bridge stays: it belongs to the host, not to a container.
         return Census(
-            links: Set(links.filter { $0.hasPrefix("veth") || $0.hasPrefix("apus") && access("/sys/class/net/\($0)/bridge", F_OK) != 0 }),
+            links: Set(
+                links.filter {
+                    $0.hasPrefix("veth")
+                        || $0.hasPrefix("apus") && access("/sys/class/net/\($0)/bridge", F_OK) != 0
+                }),
             cgroups: cgroups(), namespaces: [])
     }
 
@@ -69,7 +73,9 @@ enum Kernel {
     }
 
     static func children(of pid: pid_t) -> [pid_t] {
-        ((try? File.readText("/proc/\(pid)/task/\(pid)/children")) ?? "").split(separator: " ").compactMap { pid_t($0) }
+        ((try? File.readText("/proc/\(pid)/task/\(pid)/children")) ?? "").split(separator: " ").compactMap {
+            pid_t($0)
+        }
     }
 
     /// Kibibytes of a process' own share of memory.
@@ -83,7 +89,9 @@ enum Kernel {
 extension StringProtocol {
     var trimmed: String {
         var text = drop { $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" }
-        while let last = text.last, last == " " || last == "\t" || last == "\n" || last == "\r" { text.removeLast() }
+        while let last = text.last, last == " " || last == "\t" || last == "\n" || last == "\r" {
+            text.removeLast()
+        }
         return String(text)
     }
 

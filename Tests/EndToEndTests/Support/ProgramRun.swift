@@ -197,7 +197,9 @@ extension ProgramRun {
 
     /// Runs a helper of the tests, which must succeed.
     @discardableResult
-    static func tool(_ command: String..., input: Input = .nothing, timeout: Duration = .seconds(600)) throws -> String {
+    static func tool(_ command: String..., input: Input = .nothing, timeout: Duration = .seconds(600)) throws
+        -> String
+    {
         let finished = try run(command, input: input, timeout: timeout)
         guard finished.exit == 0 else { throw Unexpected("\(finished)") }
         return finished.text

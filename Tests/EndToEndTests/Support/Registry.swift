@@ -21,7 +21,8 @@ final class Registry {
             let (key, certificate) = (host.path("registry.key"), host.path("certs/ca.crt"))
             try File.makeDirectories(host.path("certs"))
             try ProgramRun.tool(
-                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                "/CN=127.0.0.1",
                 "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
             lines += ["  tls: {certificate: \(certificate), key: \(key)}"]
             self.certificate = certificate
@@ -36,14 +37,18 @@ final class Registry {
         let configuration = try host.write(lines.joined(separator: "\n") + "\n", to: "registry.yml")
         let process = try ProgramRun(["docker-registry", "serve", configuration])
         self.process = process
-        host.later { process.send(SIGKILL); _ = try? process.finish() }
+        host.later {
+            process.send(SIGKILL)
+            _ = try? process.finish()
+        }
         try host.eventually("registry at \(address)") { Ports.isOpen(port) }
     }
 
     /// Copies an image into it by skopeo.
     func push(_ source: String, as name: String) throws {
         try ProgramRun.tool(
-            "skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", "-q", source, "docker://\(address)/\(name)")
+            "skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", "-q", source,
+            "docker://\(address)/\(name)")
     }
 }
 

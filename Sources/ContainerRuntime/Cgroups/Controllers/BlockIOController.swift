@@ -21,7 +21,9 @@ enum BlockIOController: CgroupController {
         if let weight = io.weight, weight != 0 {
             try group.write(String(weight), to: hasCFQ ? "blkio.weight" : "blkio.bfq.weight")
         }
-        if let weight = io.leafWeight, weight != 0 { try group.write(String(weight), to: "blkio.leaf_weight") }
+        if let weight = io.leafWeight, weight != 0 {
+            try group.write(String(weight), to: "blkio.leaf_weight")
+        }
         for device in io.weightDevice {
             let number = "\(device.major):\(device.minor)"
             if let weight = device.weight, weight != 0 {

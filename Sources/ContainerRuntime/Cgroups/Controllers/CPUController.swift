@@ -13,7 +13,9 @@ enum CPUController: CgroupController {
             || cpu.idle != nil
     }
 
-    private static func given<Number: FixedWidthInteger>(_ value: Number?) -> Number? { value == 0 ? nil : value }
+    private static func given<Number: FixedWidthInteger>(_ value: Number?) -> Number? {
+        value == 0 ? nil : value
+    }
 
     // MARK: - v1
 
@@ -30,7 +32,7 @@ enum CPUController: CgroupController {
         if let burst {
             do throws(CgroupError) {
                 try group.write(burst, to: "cpu.cfs_burst_us")
-            } catch where error.errno == .invalid && quota != nil {
+            } catch  where error.errno == .invalid && quota != nil {
                 // More than the quota so far.
                 late = burst
             }
@@ -52,7 +54,7 @@ enum CPUController: CgroupController {
         if let first {
             do throws(CgroupError) {
                 try group.write(first, to: firstFile)
-            } catch where error.errno == .invalid && second != nil {
+            } catch  where error.errno == .invalid && second != nil {
                 late = first
             }
         }
@@ -75,12 +77,14 @@ enum CPUController: CgroupController {
         if let burst = cpu.burst.map({ String($0) }) {
             do throws(CgroupError) {
                 try group.write(burst, to: "cpu.max.burst")
-            } catch where error.errno == .invalid && given(cpu.quota) != nil {
+            } catch  where error.errno == .invalid && given(cpu.quota) != nil {
                 late = burst
             }
         }
         if given(cpu.quota) != nil || given(cpu.period) != nil {
-            let current = group.isNew ? [] : try group.read("cpu.max").split(whereSeparator: \.isWhitespace).map(String.init)
+            let current =
+                group.isNew
+                ? [] : try group.read("cpu.max").split(whereSeparator: \.isWhitespace).map(String.init)
             let quota = given(cpu.quota).map { $0 > 0 ? String($0) : "max" } ?? current.first ?? "max"
             let period = given(cpu.period).map { String($0) } ?? current.dropFirst().first ?? "100000"
             try group.write("\(quota) \(period)", to: "cpu.max")

@@ -16,7 +16,9 @@ enum HugetlbController: CgroupController {
         try set(resources, "max", in: group)
     }
 
-    private static func set(_ resources: LinuxResources, _ suffix: String, in group: CgroupDirectory) throws(CgroupError) {
+    private static func set(_ resources: LinuxResources, _ suffix: String, in group: CgroupDirectory)
+        throws(CgroupError)
+    {
         for limit in resources.hugepageLimits {
             // `2MB`: nothing else makes a file's name of it.
             guard !limit.pageSize.isEmpty, limit.pageSize.utf8.allSatisfy({ isAlphanumeric($0) }) else {
@@ -25,13 +27,13 @@ enum HugetlbController: CgroupController {
             let file = "hugetlb.\(limit.pageSize)"
             do throws(CgroupError) {
                 try group.write(String(limit.limit), to: "\(file).\(suffix)")
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 throw CgroupError(.invalid, "this machine has no huge pages of \(limit.pageSize)")
             }
             // Reservations, since Linux 5.7: pages asked for and not yet touched.
             do throws(CgroupError) {
                 try group.write(String(limit.limit), to: "\(file).rsvd.\(suffix)")
-            } catch where error.errno == .noEntry {}
+            } catch  where error.errno == .noEntry {}
         }
     }
 

@@ -57,16 +57,17 @@ enum MemoryController: CgroupController {
     private static func writeLimit(_ limit: Int64, in group: CgroupDirectory) throws(CgroupError) {
         do throws(CgroupError) {
             try group.write(String(limit), to: Legacy.limit)
-        } catch where error.errno == .busy {
+        } catch  where error.errno == .busy {
             let usage = try group.number("memory.usage_in_bytes") ?? 0
-            throw CgroupError(.inUse, "cannot set the memory limit to \(limit): \(usage) bytes are in use", .busy)
+            throw CgroupError(
+                .inUse, "cannot set the memory limit to \(limit): \(usage) bytes are in use", .busy)
         }
     }
 
     private static func writeBoth(_ swap: Int64, in group: CgroupDirectory) throws(CgroupError) {
         do throws(CgroupError) {
             try group.write(String(swap), to: Legacy.both)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             if swap == -1 { return }
             throw CgroupError(
                 .controllerMissing, "cannot limit swap: the kernel does not account for it", .noEntry)
@@ -90,7 +91,7 @@ enum MemoryController: CgroupController {
         if let swap = try unifiedSwap(limit: limit, swap: given(memory.swap)) {
             do throws(CgroupError) {
                 try group.write(text(swap), to: "memory.swap.max")
-            } catch where error.errno == .noEntry {
+            } catch  where error.errno == .noEntry {
                 if swap != -1 {
                     throw CgroupError(
                         .controllerMissing, "cannot limit swap: the kernel does not account for it", .noEntry)
@@ -98,7 +99,9 @@ enum MemoryController: CgroupController {
             }
         }
         if let limit { try group.write(text(limit), to: "memory.max") }
-        if let reservation = given(memory.reservation) { try group.write(text(reservation), to: "memory.low") }
+        if let reservation = given(memory.reservation) {
+            try group.write(text(reservation), to: "memory.low")
+        }
     }
 
     private static func text(_ value: Int64) -> String { value < 0 ? "max" : String(value) }
@@ -111,7 +114,8 @@ enum MemoryController: CgroupController {
             throw CgroupError(.invalid, "a swap limit needs a memory limit")
         }
         guard swap >= limit else {
-            throw CgroupError(.invalid, "the limit of memory and swap (\(swap)) is below that of memory (\(limit))")
+            throw CgroupError(
+                .invalid, "the limit of memory and swap (\(swap)) is below that of memory (\(limit))")
         }
         return swap - limit
     }

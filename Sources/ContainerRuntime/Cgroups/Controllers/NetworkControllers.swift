@@ -20,7 +20,9 @@ enum NetworkPriorityController: CgroupController {
     static let legacyName = "net_prio"
     static let unifiedName: String? = nil
 
-    static func isAsked(_ resources: LinuxResources) -> Bool { !(resources.network?.priorities ?? []).isEmpty }
+    static func isAsked(_ resources: LinuxResources) -> Bool {
+        !(resources.network?.priorities ?? []).isEmpty
+    }
 
     static func setLegacy(_ resources: LinuxResources, in group: CgroupDirectory) throws(CgroupError) {
         guard let priorities = resources.network?.priorities else { return }
