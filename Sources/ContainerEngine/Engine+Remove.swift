@@ -1,4 +1,5 @@
 import ContainerMonitor
+import ContainerNetwork
 import ContainerRuntime
 import ContainerStorage
 import LinuxSystem
