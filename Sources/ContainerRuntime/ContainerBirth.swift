@@ -7,7 +7,10 @@ struct ContainerBirth {
     /// The state directory, which the child must not keep locked.
     var directory: Int32
     var record: StateRecord
-    var cgroup: Cgroup
+    var cgroups: CgroupPlan
+    var resources: LinuxResources?
+    /// nil when it is made while the child sets up its file systems.
+    var cgroup: Cgroup?
 
     func deliver(
         _ plan: inout InitPlan, into state: borrowing StateDirectory, options: CreateOptions
@@ -42,7 +45,7 @@ struct ContainerBirth {
     ) throws(RuntimeError) -> ChildProcess {
         Runtime.hide()
         let flags = UInt64(UInt32(bitPattern: plan.namespaces.cloned))
-        let target = plan.isBornInCgroup ? cgroup.joinTarget : nil
+        let target = plan.isBornInCgroup ? cgroups.joinTarget : nil
         func start(_ more: UInt64) throws(SystemError) -> ChildProcess {
             try Clone.process(flags: flags | more, cgroup: target) {
                 ContainerInit(plan: plan, channel: channel, procfs: procfs, rootTree: tree).run()
@@ -75,15 +78,58 @@ struct ContainerBirth {
             try UserNamespace.writeMaps(of: pid, uids: plan.linux.uidMappings, gids: plan.linux.gidMappings)
             try send(.mapped, channel)
         }
+        // The slow part, beside the child's own work.
+        let cgroup = try completedCgroup()
+        do throws(RuntimeError) {
+            return try converse(pid, channel, plan, state, options, cgroup)
+        } catch {
+            kill(pid, SIGKILL)
+            try? cgroup.kill()
+            try? cgroup.delete()
+            throw error
+        }
+    }
+
+    private func completedCgroup() throws(RuntimeError) -> Cgroup {
+        if let cgroup { return cgroup }
+        return try Self.complete(cgroups, resources)
+    }
+
+    static func complete(_ plan: CgroupPlan, _ resources: LinuxResources?) throws(RuntimeError) -> Cgroup {
+        do throws(CgroupError) {
+            return try plan.complete(resources)
+        } catch {
+            throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
+        }
+    }
+
+    static func openEntrance(_ cgroup: Cgroup) throws(RuntimeError) -> CgroupEntrance {
+        do throws(CgroupError) {
+            return try cgroup.openEntrance()
+        } catch {
+            throw RuntimeError(.system, "\(error)")
+        }
+    }
+
+    private func converse(
+        _ pid: pid_t, _ channel: consuming SyncChannel, _ plan: InitPlan, _ state: borrowing StateDirectory,
+        _ options: CreateOptions, _ cgroup: Cgroup
+    ) throws(RuntimeError) -> Outcome {
         var record = record
         record.pid = pid
+        record.cgroup = cgroup.json
         guard
             let status = try during(
                 "inspect process \(pid)", { () throws(SystemError) in try ProcessStatus.read(pid) })
         else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
         record.startTime = status.startTime
         try state.write(record)
-        try send(.go, channel)
+        if plan.entrance == nil {
+            let entrance = try Self.openEntrance(cgroup)
+            try send(.go, channel, descriptors: entrance.tasks)
+        } else {
+            try send(.go, channel)
+        }
 
         var terminal: Descriptor?
         var isExecuting = false
@@ -102,7 +148,7 @@ struct ContainerBirth {
                 try runHooks(plan, pid)
                 try send(.hooked, channel)
             case .terminal(let name):
-                terminal = received.descriptor.take()
+                terminal = received.descriptors.takeFirst()
                 if let path = options.consoleSocket, let master = terminal.take() {
                     try ConsoleSocket.send(master.raw, name: name, to: path)
                 }
@@ -118,9 +164,11 @@ struct ContainerBirth {
         return Outcome(terminal: terminal.take(), channel: nil)
     }
 
-    private func send(_ message: SyncMessage, _ channel: borrowing SyncChannel) throws(RuntimeError) {
+    private func send(
+        _ message: SyncMessage, _ channel: borrowing SyncChannel, descriptors: [Int32] = []
+    ) throws(RuntimeError) {
         do throws(SystemError) {
-            try channel.send(message)
+            try channel.send(message, descriptors: descriptors)
         } catch {
             // It has ended: why, it may have said before.
             if case .failed(let reason) = try? channel.receive().message { throw reason }

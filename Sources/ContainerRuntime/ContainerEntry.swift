@@ -9,6 +9,7 @@ struct ContainerEntry {
     var namespaces: [LinuxNamespace]
     var options: ExecOptions
     var cgroup: Cgroup?
+    var entrance: CgroupEntrance?
 
     /// - Parameter initial: the container's first process.
     func enter(_ initial: Int32) throws(RuntimeError) -> CreatedContainer {
@@ -40,13 +41,17 @@ struct ContainerEntry {
     ) throws(RuntimeError) -> ChildProcess {
         // Before the process exists in the container's PID namespace (CVE-2016-9962).
         Runtime.hide()
-        func start() throws(SystemError) -> ChildProcess {
-            try Clone.process(flags: 0) {
+        func start(into target: Int32?) throws(SystemError) -> ChildProcess {
+            try Clone.process(flags: 0, cgroup: target) {
                 EntryProcess(
                     entry: self, initial: initial, foreign: foreign, channel: channel, procfs: procfs,
                     root: root
                 ).run()
             }
+        }
+        func start() throws(SystemError) -> ChildProcess {
+            guard entrance != nil, let target = cgroup?.joinTarget else { return try start(into: nil) }
+            return try start(into: target)
         }
         return try during("make a process in the container") { () throws(SystemError) in
             guard namespaces.contains(where: { $0.type == .pid }) else { return try start() }
@@ -56,7 +61,7 @@ struct ContainerEntry {
 
     private func accompany(_ pid: pid_t, _ channel: borrowing SyncChannel) throws(RuntimeError) -> Descriptor?
     {
-        if let cgroup {
+        if let cgroup, entrance == nil {
             do throws(CgroupError) {
                 try cgroup.add(pid: pid, initPid: record.pid)
             } catch {
@@ -78,7 +83,7 @@ struct ContainerEntry {
             case .launchFailed(let failure): throw failure.error(command: plan.spec.args[0])
             case .executing: isExecuting = true
             case .terminal(let name):
-                terminal = received.descriptor.take()
+                terminal = received.descriptors.takeFirst()
                 if let path = options.consoleSocket, let master = terminal.take() {
                     try ConsoleSocket.send(master.raw, name: name, to: path)
                 }
@@ -122,6 +127,12 @@ final class EntryProcess {
         umask(0)
         setsid()
         channel.await(.go)
+        if let entrance = entry.entrance {
+            let errno = entrance.enter(alreadyInUnified: true)
+            if errno != 0 {
+                throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
+            }
+        }
         // Through the host's procfs, while its rights are the host's.
         try entry.plan.applyToSelf(procfs)
         try joinNamespaces()
@@ -135,7 +146,7 @@ final class EntryProcess {
             let console = try Console(rootfs: rootfs, devpts: nil)
             try console.attach(size: entry.plan.spec.consoleSize, binding: nil)
             try during("hand over the terminal") { () throws(SystemError) in
-                try channel.send(.terminal(console.name), descriptor: console.master.raw)
+                try channel.send(.terminal(console.name), descriptors: [console.master.raw])
             }
         } else {
             try StandardStreams.set(entry.options.streams)

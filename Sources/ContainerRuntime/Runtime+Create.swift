@@ -61,28 +61,31 @@ extension Runtime {
             record.cgroupsPath = Self.cgroupsPath(linux, id)
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
-            let cgroup = try Self.makeCgroup(record.cgroupsPath, linux.resources)
+            let cgroups = try Self.planCgroups(record.cgroupsPath)
             do throws(RuntimeError) {
-                record.cgroup = cgroup.json
-                let entrance: CgroupEntrance
-                do throws(CgroupError) {
-                    entrance = try cgroup.openEntrance()
-                } catch {
-                    throw RuntimeError(.system, "\(error)")
+                // A v2 group is joined by being born in it, so it has to be complete before.
+                var cgroup: Cgroup?
+                var entrance: CgroupEntrance?
+                let isLate = cgroups.layout.kind != .unified && namespaces.joinedUser == nil
+                if !isLate {
+                    let made = try ContainerBirth.complete(cgroups, linux.resources)
+                    cgroup = made
+                    entrance = try ContainerBirth.openEntrance(made)
                 }
                 var initial = InitPlan(
                     id: id, bundle: bundle.path, config: bundle.config, rootfs: bundle.rootfs, process: plan,
                     mounts: mounts, namespaces: namespaces,
                     cgroupMounts: CgroupMounts(
-                        cgroup, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
+                        cgroups, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
                     propagation: propagation, streams: options.streams, options: options,
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
-                    isBornInCgroup: cgroup.joinTarget != nil && namespaces.joinedUser == nil)
-                let birth = ContainerBirth(directory: directory.raw, record: record, cgroup: cgroup)
+                    isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil)
+                let birth = ContainerBirth(
+                    directory: directory.raw, record: record, cgroups: cgroups, resources: linux.resources,
+                    cgroup: cgroup)
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {
-                try? cgroup.kill()
-                try? cgroup.delete()
+                cgroups.abandon()
                 throw error
             }
         } catch {
@@ -125,9 +128,11 @@ extension Runtime {
         linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
     }
 
-    static func makeCgroup(_ path: String, _ resources: LinuxResources?) throws(RuntimeError) -> Cgroup {
+    private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
-            return try Cgroup.create(path: path, resources: resources)
+            let plan = try CgroupPlan(path)
+            try plan.makeTarget()
+            return plan
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }

@@ -31,7 +31,7 @@ extension Runtime {
         }
         // Read again: the lock's last holder may have gone further.
         guard let record = try directory.record() else {
-            try StateDirectory.remove(id, root: root)
+            try directory.remove(root: root)
             return
         }
         // A container that was only created has run nothing: as runc does, it goes without force.
@@ -48,7 +48,7 @@ extension Runtime {
         }
         try removeCgroup(record)
         let hooks = try? Self.config(directory).hooks
-        try StateDirectory.remove(id, root: root)
+        try directory.remove(root: root)
         for hook in hooks?.poststop ?? [] {
             do throws(RuntimeError) {
                 try HookRunner.run([hook], "poststop", state: stopped)

@@ -62,11 +62,18 @@ extension Runtime {
         let plan = try ProcessPlan(
             spec, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
             preservedDescriptors: options.preservedDescriptors)
-        let entry = ContainerEntry(
+        let cgroup = try Self.cgroup(record)
+        var entry = ContainerEntry(
             id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
-            cgroup: try Self.cgroup(record))
+            cgroup: cgroup, entrance: try? cgroup?.openEntrance())
         do throws(RuntimeError) {
-            return try entry.enter(initial.raw)
+            do throws(RuntimeError) {
+                return try entry.enter(initial.raw)
+            } catch  where error.cause?.operation == "clone3" && entry.entrance != nil {
+                // A v2 group with groups below may take no process in: then it goes where the first is.
+                entry.entrance = nil
+                return try entry.enter(initial.raw)
+            }
         } catch {
             throw error.under("exec failed")
         }

@@ -7,7 +7,7 @@ import LinuxSystem
 ///     clone3 ─────────────────────────────────────▶
 ///     writes the ID maps         ── mapped ──────▶  (with a user namespace only)
 ///                                                   namespaces, mounts, devices
-///     cgroup, state.json         ── go ──────────▶
+///     cgroup, state.json         ── go+fds ──────▶  joins the v1 groups
 ///     prestart, createRuntime    ◀─ hooks ───────   (with such hooks only)
 ///                                ── hooked ──────▶
 ///                                                   createContainer, pivot_root
@@ -91,14 +91,14 @@ struct SyncChannel: ~Copyable {
     /// The socket alone.
     consuming func take() -> Descriptor { socket }
 
-    func send(_ message: SyncMessage, descriptor: Int32? = nil) throws(SystemError) {
-        try UnixSocket.send(socket.raw, message.bytes, descriptors: descriptor.map { [$0] } ?? [])
+    func send(_ message: SyncMessage, descriptors: [Int32] = []) throws(SystemError) {
+        try UnixSocket.send(socket.raw, message.bytes, descriptors: descriptors)
     }
 
     struct Received: ~Copyable {
         /// nil at the end.
         var message: SyncMessage?
-        var descriptor: Descriptor?
+        var descriptors: PassedDescriptors
     }
 
     func receive() throws(SystemError) -> Received {
@@ -111,14 +111,15 @@ struct SyncChannel: ~Copyable {
     }
 
     private func receiveOnce() throws(SystemError) -> Received {
-        var message = try UnixSocket.receive(socket.raw)
-        return Received(
-            message: SyncMessage(message.bytes), descriptor: message.descriptors.takeFirst())
+        let message = try UnixSocket.receive(socket.raw)
+        return Received(message: SyncMessage(message.bytes), descriptors: message.descriptors)
     }
 
     /// The child's side: waits for one message; anything else means that the runtime is gone.
-    func await(_ expected: SyncMessage) {
-        let received = try? receive().message
-        if received != expected { _exit(1) }
+    /// - Returns: the descriptors that came with it.
+    @discardableResult
+    func await(_ expected: SyncMessage) -> PassedDescriptors {
+        guard let received = try? receive(), received.message == expected else { _exit(1) }
+        return received.descriptors
     }
 }

@@ -35,7 +35,7 @@ public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     public var count: Int { members.count }
     public var isEmpty: Bool { members.isEmpty }
 
-    private func position(of name: String) -> Int? {
+    func position(of name: String) -> Int? {
         if let index { return index[name] }
         return members.firstIndex { $0.name == name }
     }

@@ -70,6 +70,7 @@ extension UInt64: JSONDocument {
 }
 
 extension Array: JSONDocument where Element: JSONDocument {
+    @inlinable
     public init(json: JSON) throws(JSONError) {
         guard case .array(let elements) = json else {
             throw JSONError("expected an array, found \(json.kind)")
@@ -88,6 +89,7 @@ extension Array: JSONDocument where Element: JSONDocument {
 }
 
 extension Dictionary: JSONDocument where Key == String, Value: JSONDocument {
+    @inlinable
     public init(json: JSON) throws(JSONError) {
         guard case .object(let object) = json else {
             throw JSONError("expected an object, found \(json.kind)")
@@ -127,7 +129,10 @@ extension JSON: JSONDocument {
 ///     }
 public struct ObjectReader {
     private let object: JSONObject
-    private var asked: Set<String> = []
+    /// One bit for each of the first members, by position: sets of names cost more than all
+    /// the rest of reading a document.
+    private var asked: UInt64 = 0
+    private var askedBeyond: Set<Int> = []
 
     public init(_ json: JSON) throws(JSONError) {
         guard case .object(let object) = json else {
@@ -139,17 +144,32 @@ public struct ObjectReader {
     /// The members that nobody asked for, in their order.
     public var unknown: JSONObject {
         var rest = JSONObject()
-        for member in object.members where !asked.contains(member.name) {
+        for (position, member) in object.members.enumerated() where !isAsked(position) {
             rest[member.name] = member.value
         }
         return rest
     }
 
+    private func isAsked(_ position: Int) -> Bool {
+        position < 64 ? asked & 1 << UInt64(position) != 0 : askedBeyond.contains(position)
+    }
+
+    /// The member's value, unless it is absent or null.
+    @usableFromInline
+    mutating func take(_ name: String) -> JSON? {
+        guard let position = object.position(of: name) else { return nil }
+        if position < 64 { asked |= 1 << UInt64(position) } else { askedBeyond.insert(position) }
+        let value = object.members[position].value
+        return value.isNull ? nil : value
+    }
+
+    // Inlinable, as the conformances above: specialized code needs no type metadata at run time,
+    // whose making is a large part of what a short-lived program does.
+    @inlinable
     public mutating func optional<Value: JSONDocument>(
         _ name: String, as type: Value.Type = Value.self
     ) throws(JSONError) -> Value? {
-        asked.insert(name)
-        guard let json = object[name], !json.isNull else { return nil }
+        guard let json = take(name) else { return nil }
         do throws(JSONError) {
             return try Value(json: json)
         } catch {
@@ -157,6 +177,7 @@ public struct ObjectReader {
         }
     }
 
+    @inlinable
     public mutating func required<Value: JSONDocument>(
         _ name: String, as type: Value.Type = Value.self
     ) throws(JSONError) -> Value {

@@ -61,24 +61,30 @@ public enum FD {
     /// - Throws: EFBIG when there is more.
     public static func readAll(_ fd: Int32, limit: Int = 64 << 20) throws(SystemError) -> [UInt8] {
         var output: [UInt8] = []
-        var chunk = 16 << 10
+        // Most files that are read as a whole are of a page or less.
+        var room = 4096
         while true {
-            let start = output.count
-            output.append(contentsOf: repeatElement(0, count: chunk))
-            var result: Result<Int, SystemError> = .success(0)
-            output.withUnsafeMutableBytes { bytes in
-                let free = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
-                do throws(SystemError) {
-                    result = .success(try read(fd, into: free))
-                } catch {
-                    result = .failure(error)
+            var failure: SystemError?
+            var isAtEnd = false
+            let chunk = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
+                while filled < room, !isAtEnd, failure == nil {
+                    do throws(SystemError) {
+                        let count = try read(
+                            fd,
+                            into: UnsafeMutableRawBufferPointer(
+                                rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]))
+                        filled += count
+                        isAtEnd = count == 0
+                    } catch {
+                        failure = error
+                    }
                 }
             }
-            let count = try result.get()
-            output.removeLast(chunk - count)
-            if count == 0 { return output }
+            if let failure { throw failure }
+            if output.isEmpty { output = chunk } else { output += chunk }
             if output.count > limit { throw SystemError("read", "descriptor \(fd)", Errno(EFBIG)) }
-            chunk = min(chunk * 2, 1 << 20)
+            if isAtEnd { return output }
+            room = min(room * 4, 1 << 20)
         }
     }
 

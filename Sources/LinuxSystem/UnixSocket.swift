@@ -75,7 +75,7 @@ public enum UnixSocket {
         }
     }
 
-    public struct Message: ~Copyable, Sendable {
+    @frozen public struct Message: ~Copyable, Sendable {
         public var bytes: [UInt8]
         public var descriptors: PassedDescriptors
     }

@@ -13,6 +13,14 @@ public final class CgroupEntrance {
         self.unified = unified
     }
 
+    /// Takes over the `tasks` files that came from another process.
+    init(receiving files: inout PassedDescriptors) {
+        var tasks: [Int32] = []
+        while let file = files.takeFirst() { tasks.append(file.take()) }
+        self.tasks = tasks
+        unified = -1
+    }
+
     deinit {
         for file in tasks { close(file) }
         if unified >= 0 { close(unified) }

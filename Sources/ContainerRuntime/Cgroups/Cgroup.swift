@@ -54,33 +54,11 @@ public final class Cgroup {
     /// - Throws: `.inUse` when the group exists and has processes; and nothing is
     ///   left of what was made.
     public static func create(path: String, resources: LinuxResources?) throws(CgroupError) -> Cgroup {
-        let layout = try CgroupLayout.current()
-        var directories: [CgroupDirectory] = []
-        do throws(CgroupError) {
-            for mount in layout.mounts {
-                let place = try place(path, in: mount)
-                let directory = try CgroupDirectory.make(place, in: mount)
-                directories.append(directory)
-                if !directory.isNew, try !directory.pids().isEmpty {
-                    throw CgroupError(.inUse, "cgroup \(directory.path) has processes already")
-                }
-                if layout.kind == .unified {
-                    try UnifiedControllers.enable(place, in: mount, directory)
-                }
-            }
-            let cgroup = Cgroup(layout: layout.kind, directories: directories)
-            try cgroup.set(resources ?? LinuxResources(), creating: true)
-            for directory in directories { directory.isSetUp() }
-            return cgroup
-        } catch {
-            for directory in directories.reversed() where directory.isNew {
-                try? File.removeDirectory(directory.path)
-            }
-            throw error
-        }
+        let plan = try CgroupPlan(path)
+        return try plan.complete(resources)
     }
 
-    private static func place(_ path: String, in mount: CgroupMount) throws(CgroupError) -> CgroupPath {
+    static func place(_ path: String, in mount: CgroupMount) throws(CgroupError) -> CgroupPath {
         let clean = try CgroupPath(path)
         guard !clean.isRoot else {
             throw CgroupError(.invalid, "a container cannot have the root cgroup (path \"\(path)\")")

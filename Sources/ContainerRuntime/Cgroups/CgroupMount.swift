@@ -49,6 +49,8 @@ struct CgroupLayout {
                 mounts.append(mount)
                 continue
             }
+            // Beside v1 hierarchies in their usual places, v2 is of use only in its own.
+            if isV2, rootType == tmpfs { continue }
             if others == nil { others = try mounted() }
             if let found = others?.first(where: { same($0, mount) }) {
                 mounts.append(

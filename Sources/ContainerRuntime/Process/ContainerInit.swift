@@ -20,6 +20,8 @@ struct InitPlan {
     var startFIFO: HeldDescriptor?
     /// Descriptors of the runtime's that would keep something alive here.
     var foreign: [Int32]
+    /// The group was complete before the process was made; otherwise the way into
+    /// it comes with the word to go on.
     var entrance: CgroupEntrance?
     var isBornInCgroup: Bool
 
@@ -34,6 +36,7 @@ final class ContainerInit {
     private let channel: SyncChannel
     private let procfs: Procfs
     private let rootTree: Int32?
+    private var mayGo = false
 
     /// The numbers are of descriptors that this process has from its parent.
     init(plan: InitPlan, channel: Int32, procfs: Int32, rootTree: Int32?) {
@@ -58,18 +61,17 @@ final class ContainerInit {
         SignalMask.reset()
         umask(0)
         setsid()
-        try joinCgroup()
+        if let entrance = plan.entrance { try join(entrance.enter(alreadyInUnified: plan.isBornInCgroup)) }
         if plan.namespaces.hasNewUser { channel.await(.mapped) }
         if plan.namespaces.hasUser { try becomeRoot() }
-        try plan.namespaces.enter()
+        try plan.namespaces.enter(withCgroup: plan.entrance != nil)
         if plan.namespaces.isNew(.time) { try setClocks() }
         if plan.namespaces.isNew(.network) { try LoopbackInterface.bringUp() }
         if !plan.options.noNewKeyring { try SessionKeyring.join("_ses.\(plan.id)") }
         try setNames()
 
         let rootfs = try prepareRootfs()
-        // The cgroup, the state and the process's place in them are complete from here on.
-        channel.await(.go)
+        try awaitGo()
         try runHooks(rootfs)
         try rootfs.mask(plan.linux.maskedPaths)
         try rootfs.makeReadOnly(plan.linux.readonlyPaths)
@@ -91,12 +93,21 @@ final class ContainerInit {
         try plan.process.launch(command, channel: channel)
     }
 
-    private func joinCgroup() throws(RuntimeError) {
-        guard let entrance = plan.entrance else { return }
-        let errno = entrance.enter(alreadyInUnified: plan.isBornInCgroup)
+    private func join(_ errno: Int32) throws(RuntimeError) {
         if errno != 0 {
             throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
         }
+    }
+
+    /// The state is written when this returns, the group complete and joined.
+    private func awaitGo() throws(RuntimeError) {
+        if mayGo { return }
+        mayGo = true
+        var tasks = channel.await(.go)
+        guard plan.entrance == nil else { return }
+        try join(CgroupEntrance(receiving: &tasks).enter(alreadyInUnified: true))
+        // Only now: its root is the group that we are in.
+        try plan.namespaces.enterCgroup()
     }
 
     /// Root of the user namespace, whose files the mounts below belong to.
@@ -143,6 +154,8 @@ final class ContainerInit {
         let rootfs = try Rootfs.mount(
             path: plan.rootfs, tree: rootTree, propagation: plan.propagation)
         for request in plan.mounts {
+            // The groups' directories have to be there.
+            if request.isCgroup { try awaitGo() }
             try rootfs.mount(request, label: plan.linux.mountLabel, cgroups: plan.cgroupMounts)
         }
         if !hasHostDev {
@@ -161,7 +174,7 @@ final class ContainerInit {
         let console = try Console(rootfs: rootfs, devpts: rootfs.mount(at: "/dev/pts"))
         try console.attach(size: plan.process.spec.consoleSize, binding: hasHostDev ? nil : rootfs)
         try during("hand over the terminal") { () throws(SystemError) in
-            try channel.send(.terminal(console.name), descriptor: console.master.raw)
+            try channel.send(.terminal(console.name), descriptors: [console.master.raw])
         }
     }
 

@@ -97,7 +97,8 @@ final class NamespacePlan {
 
     /// In the first process: joins and makes namespaces. The mount namespace comes
     /// last of those joined; a time namespace is for children and needs no more here.
-    func enter() throws(RuntimeError) {
+    /// - Parameter withCgroup: the cgroup namespace too; else `enterCgroup()` makes it.
+    func enter(withCgroup: Bool) throws(RuntimeError) {
         for mountsNow in [false, true] {
             for namespace in joined {
                 let kind = namespace.kind
@@ -107,9 +108,17 @@ final class NamespacePlan {
                 }
             }
         }
-        let rest = created & ~cloned
+        var rest = created & ~cloned
+        if !withCgroup { rest &= ~LinuxNamespace.Kind.cgroup.flag }
         if rest != 0 {
             try during("make namespaces") { () throws(SystemError) in try Namespace.unshare(rest) }
+        }
+    }
+
+    func enterCgroup() throws(RuntimeError) {
+        guard isNew(.cgroup) else { return }
+        try during("make the cgroup namespace") { () throws(SystemError) in
+            try Namespace.unshare(LinuxNamespace.Kind.cgroup.flag)
         }
     }
 }

@@ -16,6 +16,8 @@ final class MountRequest {
     /// The user namespace whose mapping an idmapped mount takes.
     var userNamespace: Descriptor?
 
+    var isCgroup: Bool { type == "cgroup" || type == "cgroup2" }
+
     init(_ mount: MountSpec, bundle: String) throws(RuntimeError) {
         guard !mount.destination.isEmpty else {
             throw RuntimeError(.invalidConfig, "a mount has no destination")

@@ -12,11 +12,11 @@ struct CgroupMounts {
     /// Other names of hierarchies with several controllers.
     var links: [(name: String, target: String)] = []
 
-    init(_ cgroup: Cgroup, hasNamespace: Bool) {
+    init(_ plan: CgroupPlan, hasNamespace: Bool) {
         self.hasNamespace = hasNamespace
-        isUnified = cgroup.layout == .unified
+        isUnified = plan.layout.kind == .unified
         hierarchies = []
-        for (controllers, path) in cgroup.paths {
+        for (controllers, path) in plan.paths {
             guard isUnified || !controllers.isEmpty else { continue }
             let name =
                 controllers.utf8.starts(with: "name=".utf8) ? String(controllers.dropFirst(5)) : controllers

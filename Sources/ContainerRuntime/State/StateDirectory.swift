@@ -110,9 +110,22 @@ struct StateDirectory: ~Copyable {
     var isWaitingForStart: Bool { File.exists(StateRecord.fifoName, at: directory.raw) }
 
     /// Removes the directory and what is in it.
+    func remove(root: String) throws(RuntimeError) {
+        for name in [StateRecord.fileName, StateRecord.configName, StateRecord.fifoName] {
+            try? File.unlink(name, at: directory.raw)
+        }
+        try Self.remove(id, root: root)
+    }
+
     static func remove(_ id: String, root: String) throws(RuntimeError) {
         try during("remove the state of container \(id)") { () throws(SystemError) in
-            try File.removeTree("\(root)/\(id)")
+            do throws(SystemError) {
+                try File.removeDirectory("\(root)/\(id)")
+            } catch  where error.errno == .noEntry {
+            } catch {
+                // A temporary file of a runtime that was killed.
+                try File.removeTree("\(root)/\(id)")
+            }
         }
     }
 }

@@ -1,0 +1,71 @@
+internal import LinuxSystem
+internal import OCISpec
+
+/// Where a group will be, before anything is made.
+///
+/// Making the v1 directories of a group is a good part of what starting a
+/// container costs. A child can be cloned first and set up its file systems
+/// meanwhile; only a v2 directory has to be there before, for CLONE_INTO_CGROUP.
+///
+///     let plan = try CgroupPlan(path)
+///     try plan.makeTarget()
+///     // clone3 with plan.joinTarget
+///     let cgroup = try plan.complete(resources)
+final class CgroupPlan {
+    let layout: CgroupLayout
+    private let places: [CgroupPath]
+    private var directories: [CgroupDirectory?]
+
+    init(_ path: String) throws(CgroupError) {
+        layout = try CgroupLayout.current()
+        var places: [CgroupPath] = []
+        for mount in layout.mounts { places.append(try Cgroup.place(path, in: mount)) }
+        self.places = places
+        directories = places.map { _ in nil }
+    }
+
+    /// Each hierarchy's key (see `Cgroup.paths`) and the group's directory in it.
+    var paths: [(key: String, path: String)] {
+        zip(layout.mounts, places).map { mount, place in (mount.key, "\(mount.point)/\(place.relative)") }
+    }
+
+    /// The v2 directory, once it is made.
+    var joinTarget: Int32? { directories.lazy.compactMap(\.self).first { $0.version == .v2 }?.raw }
+
+    /// Makes the v2 directory, where there is such a hierarchy.
+    func makeTarget() throws(CgroupError) {
+        for (position, mount) in layout.mounts.enumerated() where mount.version == .v2 {
+            try make(position)
+        }
+    }
+
+    /// Makes what is missing, and sets the limits. When that fails, nothing is left.
+    func complete(_ resources: LinuxResources?) throws(CgroupError) -> Cgroup {
+        do throws(CgroupError) {
+            for position in directories.indices where directories[position] == nil { try make(position) }
+            let cgroup = Cgroup(layout: layout.kind, directories: directories.compactMap(\.self))
+            try cgroup.set(resources ?? LinuxResources(), creating: true)
+            return cgroup
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+
+    /// Removes what was made.
+    func abandon() {
+        for case let directory? in directories.reversed() where directory.isNew {
+            try? File.removeDirectory(directory.path)
+        }
+    }
+
+    private func make(_ position: Int) throws(CgroupError) {
+        let mount = layout.mounts[position]
+        let directory = try CgroupDirectory.make(places[position], in: mount)
+        directories[position] = directory
+        if !directory.isNew, try !directory.pids().isEmpty {
+            throw CgroupError(.inUse, "cgroup \(directory.path) has processes already")
+        }
+        if layout.kind == .unified { try UnifiedControllers.enable(places[position], in: mount, directory) }
+    }
+}
