@@ -55,9 +55,10 @@ extension Runtime {
         do throws(RuntimeError) {
             var record = StateRecord(
                 ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
-                created: Timestamp.now, owner: Self.owner)
+                created: "\(Timestamp.now)", owner: Self.owner)
             record.annotations = bundle.config.annotations
             record.noPivot = options.noPivot
+            record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             record.cgroupsPath = Self.cgroupsPath(linux, id)
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)

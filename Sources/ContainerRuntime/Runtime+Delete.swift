@@ -22,8 +22,7 @@ extension Runtime {
         _ directory: borrowing StateDirectory, force: Bool, _ warn: (RuntimeError) -> Void
     ) throws(RuntimeError) {
         let id = directory.id
-        let record = try directory.record()
-        if force, let record { try kill(record) }
+        if force, let record = try directory.record() { try kill(record) }
         if force {
             lockPatiently(directory)
         } else if !directory.tryLock() {
@@ -47,7 +46,7 @@ extension Runtime {
             stopped.status = .stopped
         }
         try removeCgroup(record)
-        let hooks = try? Self.config(directory).hooks
+        let hooks = record.hasPoststopHooks ? try? Self.config(directory).hooks : nil
         try directory.remove(root: root)
         for hook in hooks?.poststop ?? [] {
             do throws(RuntimeError) {
@@ -83,6 +82,7 @@ extension Runtime {
 
     private func removeCgroup(_ record: StateRecord) throws(RuntimeError) {
         do throws(CgroupError) {
+            if let recorded = record.cgroup, Cgroup.removeEmpty(recorded) { return }
             let cgroup: Cgroup
             if let recorded = record.cgroup {
                 cgroup = try Cgroup.load(recorded)

@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LinuxSystem
 
 extension Cgroup {
@@ -27,6 +28,24 @@ extension Cgroup {
             pause = min(pause * 2, 50_000)
             remaining = busy
         }
+    }
+
+    /// Removes the group that `json` described if nothing is in it any more, which
+    /// is the rule, without opening its directories first.
+    /// - Returns: whether it is gone.
+    static func removeEmpty(_ recorded: JSON) -> Bool {
+        guard let paths = recorded["paths"]?.object else { return false }
+        for (_, value) in paths.members {
+            guard let path = value.string, path.utf8.first == UInt8(ascii: "/"),
+                !path.utf8.elementsEqual("/".utf8)
+            else { return false }
+            do throws(SystemError) {
+                try File.removeDirectory(path)
+            } catch {
+                if error.errno != .noEntry { return false }
+            }
+        }
+        return true
     }
 
     private static func remove(_ path: String, depth: Int) throws(SystemError) {

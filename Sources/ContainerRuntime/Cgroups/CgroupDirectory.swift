@@ -14,7 +14,7 @@ final class CgroupDirectory {
     /// Valid while the object lives. Opened with O_PATH, which is enough for
     /// openat(2) and for clone3(2)'s CLONE_INTO_CGROUP.
     var raw: Int32 { directory.raw }
-    var key: String { controllers.joined(separator: ",") }
+    var key: String { controllers.joinedPlainly(by: ",") }
 
     private init(
         _ version: CgroupMount.Version, _ controllers: [String], _ path: String, isNew: Bool,
@@ -77,7 +77,7 @@ final class CgroupDirectory {
                 return false
             } catch  where error.errno == .noEntry && path.components.count > 1 && attempt < 10 {
                 for count in 1..<path.components.count {
-                    let parent = path.components.prefix(count).joined(separator: "/")
+                    let parent = path.components.prefix(count).joinedPlainly(by: "/")
                     do throws(SystemError) {
                         try File.makeDirectory(parent, at: root)
                         try initializeParent(parent, in: root)

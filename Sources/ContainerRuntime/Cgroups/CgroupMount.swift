@@ -13,7 +13,7 @@ struct CgroupMount: Equatable {
     let own: String
 
     /// The name by which `Cgroup.paths` and a recorded state know the hierarchy.
-    var key: String { controllers.joined(separator: ",") }
+    var key: String { controllers.joinedPlainly(by: ",") }
 }
 
 /// The hierarchies that are mounted here.
@@ -41,7 +41,7 @@ struct CgroupLayout {
         var others: [CgroupMount]?
         for group in try ownGroups() {
             let isV2 = group.controllers.isEmpty
-            let name = isV2 ? "unified" : group.controllers.map(directory(of:)).joined(separator: ",")
+            let name = isV2 ? "unified" : group.controllers.map(directory(of:)).joinedPlainly(by: ",")
             let point = "\(root)/\(name)"
             let mount = CgroupMount(
                 version: isV2 ? .v2 : .v1, controllers: group.controllers, point: point, own: group.path)
@@ -85,18 +85,26 @@ struct CgroupLayout {
 
     /// /proc/self/cgroup: `4:memory:/a/b`, `0::/a/b` (cgroups(7)).
     private static func ownGroups() throws(CgroupError) -> [OwnGroup] {
-        let text: String
+        let bytes: [UInt8]
         do throws(SystemError) {
-            text = try File.readText("/proc/thread-self/cgroup")
+            bytes = try File.read("/proc/thread-self/cgroup")
         } catch {
             throw CgroupError(error, "read /proc/thread-self/cgroup")
         }
-        return text.split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { return nil }
-            return OwnGroup(
-                controllers: fields[1].split(separator: ",").map(String.init), path: String(fields[2]))
+        var groups: [OwnGroup] = []
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            guard let first = line.firstIndex(of: UInt8(ascii: ":")),
+                let second = line[(first + 1)...].firstIndex(of: UInt8(ascii: ":"))
+            else { continue }
+            var controllers: [String] = []
+            for name in line[(first + 1)..<second].split(separator: UInt8(ascii: ",")) {
+                controllers.append(String(decoding: name, as: UTF8.self))
+            }
+            groups.append(
+                OwnGroup(
+                    controllers: controllers, path: String(decoding: line[(second + 1)...], as: UTF8.self)))
         }
+        return groups
     }
 
     /// /proc/self/mountinfo (proc_pid_mountinfo(5)): the file system's type and its

@@ -23,7 +23,7 @@ struct CgroupPath: Equatable {
     }
 
     /// Without a slash before it, as openat(2) wants it.
-    var relative: String { components.joined(separator: "/") }
+    var relative: String { components.joinedPlainly(by: "/") }
     var absolute: String { "/" + relative }
     var isRoot: Bool { components.isEmpty }
 }

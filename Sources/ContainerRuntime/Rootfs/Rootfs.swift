@@ -113,15 +113,16 @@ final class Rootfs {
             previous = byte
         }
         if isClean, path.utf8.count == 1 || previous != slash { return path }
-        var parts: [Substring] = []
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." {
-                _ = parts.popLast()
-            } else {
-                parts.append(part)
+        var parts: [String] = []
+        for bytes in Array(path.utf8).split(separator: slash) {
+            let part = String(decoding: bytes, as: UTF8.self)
+            switch part {
+            case ".": break
+            case "..": _ = parts.popLast()
+            default: parts.append(part)
             }
         }
-        return "/" + parts.joined(separator: "/")
+        return "/" + parts.joinedPlainly(by: "/")
     }
 
     /// A cleaned path's directory and last component.

@@ -15,9 +15,11 @@ struct Bundle {
     private static let sizeLimit = 16 << 20
 
     init(_ path: String) throws(RuntimeError) {
-        var absolute = path.isEmpty ? "." : path
-        if absolute.utf8.first != UInt8(ascii: "/") {
-            absolute = Rootfs.clean("\(try Self.workingDirectory())/\(absolute)")
+        var absolute = path
+        if path.isEmpty || path == "." {
+            absolute = try Self.workingDirectory()
+        } else if path.utf8.first != UInt8(ascii: "/") {
+            absolute = Rootfs.clean("\(try Self.workingDirectory())/\(path)")
         }
         self.path = absolute
         do throws(SystemError) {
@@ -106,11 +108,12 @@ struct Bundle {
 
     /// Only those that belong to a namespace of the container.
     private func checkSysctls(_ has: (LinuxNamespace.Kind) -> Bool) throws(RuntimeError) {
+        guard let sysctls = config.linux?.sysctl, !sysctls.isEmpty else { return }
         let ipc: Set<String> = [
             "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
             "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", "kernel.auto_msgmni",
         ]
-        for name in (config.linux?.sysctl ?? [:]).keys.sorted() {
+        for name in sysctls.keys.sorted() {
             let path = try Sysctl.path(name)
             let dotted = path.split(separator: "/").joined(separator: ".")
             if ipc.contains(dotted) || dotted.utf8.starts(with: "fs.mqueue.".utf8) {

@@ -23,6 +23,8 @@ struct StateRecord: JSONDocument {
     var created: String
     var owner: String
     var noPivot = false
+    /// Whether deleting has to read the config for its hooks.
+    var hasPoststopHooks = false
     /// Where the cgroup is to be, known before it is made.
     var cgroupsPath = ""
     /// As `Cgroup` describes itself.
@@ -50,6 +52,7 @@ struct StateRecord: JSONDocument {
         created = try reader.optional("created") ?? ""
         owner = try reader.optional("owner") ?? ""
         noPivot = try reader.optional("noPivot") ?? false
+        hasPoststopHooks = try reader.optional("hasPoststopHooks") ?? false
         cgroupsPath = try reader.optional("cgroupsPath") ?? ""
         cgroup = try reader.optional("cgroup")
         unknown = reader.unknown
@@ -67,6 +70,7 @@ struct StateRecord: JSONDocument {
         object.set("created", created)
         object.set("owner", owner)
         if noPivot { object.set("noPivot", noPivot) }
+        if hasPoststopHooks { object.set("hasPoststopHooks", hasPoststopHooks) }
         object.set("cgroupsPath", cgroupsPath)
         object.set("cgroup", cgroup)
         object.append(unknown: unknown)
