@@ -1,0 +1,88 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+import Testing
+
+extension RuntimeTests {
+    @Suite struct HookCalls {
+        private static let kinds = [
+            "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+        ]
+
+        private func hooks(_ make: (String) -> [Hook]) -> Hooks {
+            var hooks = Hooks()
+            hooks.prestart = make("prestart")
+            hooks.createRuntime = make("createRuntime")
+            hooks.createContainer = make("createContainer")
+            hooks.startContainer = make("startContainer")
+            hooks.poststart = make("poststart")
+            hooks.poststop = make("poststop")
+            return hooks
+        }
+
+        @Test func allKindsRunInTheirOrderAndPlace() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.root?.readonly = false
+            fixture.config.annotations = ["a": "b"]
+            try File.makeDirectories(fixture.rootfs + fixture.directory)
+            let log = fixture.directory + "/log"
+            fixture.config.hooks = hooks { kind in
+                // The same path leads to one file outside and to another inside the container.
+                [
+                    Hook(
+                        path: "/bin/sh", args: ["sh", "-c", "echo $MARK $(cat) >> \(log)"],
+                        env: ["PATH=/bin:/usr/bin", "MARK=\(kind)"])
+                ]
+            }
+            #expect(try fixture.run().code == 0)
+            let outside = try File.readText(log).lines
+            let inside = try File.readText(fixture.rootfs + log).lines
+            #expect(
+                outside.map { String($0.prefix { $0 != " " }) } == [
+                    "prestart", "createRuntime", "createContainer", "poststart", "poststop",
+                ])
+            #expect(inside.map { String($0.prefix { $0 != " " }) } == ["startContainer"])
+            let states = ["creating", "creating", "creating", nil, "stopped"]
+            for (line, status) in zip(outside, states) {
+                let state = try JSON(parsing: String(line.drop { $0 != "{" }))
+                #expect(state["id"]?.string == fixture.id)
+                #expect(state["annotations"]?["a"]?.string == "b")
+                if let status { #expect(state["status"]?.string == status, "\(line)") }
+            }
+        }
+
+        @Test(arguments: kinds)
+        func aHookThatFailsStopsTheContainer(_ failing: String) throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.hooks = hooks { kind in
+                kind == failing
+                    ? [Hook(path: "/bin/sh", args: ["sh", "-c", "echo said; exit 3"], env: ["PATH=/bin"])]
+                    : []
+            }
+            let outcome = try fixture.run()
+            // After the container has stopped there is nothing to stop.
+            #expect(outcome.code == (failing == "poststop" ? 0 : 1))
+            #expect(outcome.output.contains("said"), "\(outcome.output)")
+            #expect(fixture.status == nil && fixture.cgroupCount == 0)
+        }
+
+        @Test func aHookHasItsTime() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.hooks = Hooks()
+            fixture.config.hooks?.createRuntime = [
+                Hook(path: "/bin/sleep", args: ["sleep", "100"], timeout: 1)
+            ]
+            let outcome = try fixture.run()
+            #expect(outcome.code == 1 && outcome.output.contains("hook ran past specified timeout"))
+        }
+
+        @Test func aHookNeedNotReadItsState() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.annotations = ["long": String(repeating: "x", count: 200_000)]
+            fixture.config.hooks = Hooks()
+            fixture.config.hooks?.createRuntime = [Hook(path: "/bin/true")]
+            fixture.config.hooks?.poststart = [Hook(path: "/bin/cat", args: ["cat"])]
+            #expect(try fixture.run().code == 0)
+        }
+    }
+}
