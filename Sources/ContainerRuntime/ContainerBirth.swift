@@ -117,7 +117,6 @@ struct ContainerBirth {
     ) throws(RuntimeError) -> Outcome {
         var record = record
         record.pid = pid
-        record.cgroup = cgroup.json
         guard
             let status = try during(
                 "inspect process \(pid)", { () throws(SystemError) in try ProcessStatus.read(pid) })
@@ -140,6 +139,10 @@ struct ContainerBirth {
             guard let message = received.message else {
                 if isExecuting { break }
                 throw RuntimeError(.system, "the container's process ended while it was set up")
+            }
+            // A process with no more rights than the container's may speak for it by now.
+            if isExecuting, !message.mayFollowExecuting {
+                throw RuntimeError(.system, "the container's process broke the protocol")
             }
             switch message {
             case .failed(let error): throw error

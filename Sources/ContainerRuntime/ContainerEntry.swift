@@ -75,6 +75,9 @@ struct ContainerEntry {
             var received = try during("talk to the new process") { () throws(SystemError) in
                 try channel.receive()
             }
+            if isExecuting, let message = received.message, !message.mayFollowExecuting {
+                throw RuntimeError(.system, "the new process broke the protocol")
+            }
             switch received.message {
             case nil:
                 if isExecuting { return terminal }

@@ -59,11 +59,16 @@ extension Runtime {
             record.annotations = bundle.config.annotations
             record.noPivot = options.noPivot
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
-            record.cgroupsPath = Self.cgroupsPath(linux, id)
+            let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
+            record.cgroup = cgroups.json
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
-            let cgroups = try Self.planCgroups(record.cgroupsPath)
             do throws(RuntimeError) {
+                do throws(CgroupError) {
+                    try cgroups.makeTarget()
+                } catch {
+                    throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
+                }
                 // A v2 group is joined by being born in it, so it has to be complete before.
                 var cgroup: Cgroup?
                 var entrance: CgroupEntrance?
@@ -132,7 +137,8 @@ extension Runtime {
     private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
             let plan = try CgroupPlan(path)
-            try plan.makeTarget()
+            // Before it is recorded as this container's, whose removal would kill what is in it.
+            try plan.refuseOccupied()
             return plan
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")

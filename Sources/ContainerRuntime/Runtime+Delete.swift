@@ -82,16 +82,10 @@ extension Runtime {
 
     private func removeCgroup(_ record: StateRecord) throws(RuntimeError) {
         do throws(CgroupError) {
-            if let recorded = record.cgroup, Cgroup.removeEmpty(recorded) { return }
-            let cgroup: Cgroup
-            if let recorded = record.cgroup {
-                cgroup = try Cgroup.load(recorded)
-            } else {
-                guard !record.cgroupsPath.isEmpty else { return }
-                // The runtime was killed around making it: take it over as it is, to remove it.
-                cgroup = try Cgroup.create(path: record.cgroupsPath, resources: nil)
-            }
-            // Without a PID namespace of their own, others may have outlived the first process.
+            guard let recorded = record.cgroup, !Cgroup.removeEmpty(recorded) else { return }
+            let cgroup = try Cgroup.load(recorded)
+            // Without a PID namespace of their own, others may have outlived the first process; and
+            // that itself may not have seen yet that its runtime was killed.
             do throws(CgroupError) {
                 try cgroup.delete(patience: 0)
             } catch  where error.code == .inUse {

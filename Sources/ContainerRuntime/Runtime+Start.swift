@@ -41,6 +41,9 @@ extension Runtime {
             let received = try during("talk to the container's process") { () throws(SystemError) in
                 try channel.receive()
             }
+            if isExecuting, let message = received.message, !message.mayFollowExecuting {
+                throw RuntimeError(.system, "the container's process broke the protocol")
+            }
             switch received.message {
             case nil:
                 if isExecuting { return }

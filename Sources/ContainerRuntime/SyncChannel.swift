@@ -40,6 +40,11 @@ enum SyncMessage: Equatable {
         }
     }
 
+    /// Once the command is about to be executed, only that it failed can be said.
+    var mayFollowExecuting: Bool {
+        if case .launchFailed = self { true } else { false }
+    }
+
     static let executingLetter = UInt8(ascii: "X")
     private static let launchFailureSize = 8
 

@@ -160,7 +160,9 @@ public struct ObjectReader {
         guard let position = object.position(of: name) else { return nil }
         if position < 64 { asked |= 1 << UInt64(position) } else { askedBeyond.insert(position) }
         let value = object.members[position].value
-        return value.isNull ? nil : value
+        // Not by `?:`, where nil would be a JSON null.
+        guard !value.isNull else { return nil }
+        return value
     }
 
     // Inlinable, as the conformances above: specialized code needs no type metadata at run time,

@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LinuxSystem
 internal import OCISpec
 
@@ -27,6 +28,23 @@ final class CgroupPlan {
     /// Each hierarchy's key (see `Cgroup.paths`) and the group's directory in it.
     var paths: [(key: String, path: String)] {
         zip(layout.mounts, places).map { mount, place in (mount.key, "\(mount.point)/\(place.relative)") }
+    }
+
+    /// As `Cgroup` describes itself.
+    var json: JSON {
+        var recorded = JSONObject()
+        for (key, path) in paths { recorded[key] = .string(path) }
+        return ["layout": .string(layout.kind.rawValue), "paths": .object(recorded)]
+    }
+
+    /// - Throws: `.inUse` when there are processes in the group already.
+    func refuseOccupied() throws(CgroupError) {
+        for (mount, path) in zip(layout.mounts, paths) {
+            let found = try CgroupDirectory.find(path.path, mount.version, mount.controllers)
+            if let found, try !found.pids().isEmpty {
+                throw CgroupError(.inUse, "cgroup \(path.path) has processes already")
+            }
+        }
     }
 
     /// The v2 directory, once it is made.

@@ -25,9 +25,7 @@ struct StateRecord: JSONDocument {
     var noPivot = false
     /// Whether deleting has to read the config for its hooks.
     var hasPoststopHooks = false
-    /// Where the cgroup is to be, known before it is made.
-    var cgroupsPath = ""
-    /// As `Cgroup` describes itself.
+    /// As `Cgroup` describes itself; written before it is made.
     var cgroup: JSON?
     var unknown = JSONObject()
 
@@ -53,7 +51,6 @@ struct StateRecord: JSONDocument {
         owner = try reader.optional("owner") ?? ""
         noPivot = try reader.optional("noPivot") ?? false
         hasPoststopHooks = try reader.optional("hasPoststopHooks") ?? false
-        cgroupsPath = try reader.optional("cgroupsPath") ?? ""
         cgroup = try reader.optional("cgroup")
         unknown = reader.unknown
     }
@@ -71,7 +68,6 @@ struct StateRecord: JSONDocument {
         object.set("owner", owner)
         if noPivot { object.set("noPivot", noPivot) }
         if hasPoststopHooks { object.set("hasPoststopHooks", hasPoststopHooks) }
-        object.set("cgroupsPath", cgroupsPath)
         object.set("cgroup", cgroup)
         object.append(unknown: unknown)
         return .object(object)
