@@ -70,7 +70,7 @@ private struct HookStreams: ~Copyable {
             }
             if entries[1].revents != 0 { read(into: &said) }
             if entries[2].revents != 0, let raw = input?.raw {
-                let count = state[written...].withUnsafeBytes { Glibc.write(raw, $0.baseAddress, $0.count) }
+                let count = state[written...].withUnsafeBytes { BrokenPipe.write(raw, $0) }
                 // A hook need not read its state.
                 if count > 0 { written += count } else if Errno.current != .again { written = state.count }
             }

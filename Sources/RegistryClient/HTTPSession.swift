@@ -1,3 +1,5 @@
+internal import LinuxSystem
+
 /// The connections of one thread, kept open between requests.
 /// One exchange at a time uses a session; `SessionPool` sees to that.
 final class HTTPSession: @unchecked Sendable {

@@ -16,6 +16,8 @@ final class CgroupPlan {
     let layout: CgroupLayout
     private let places: [CgroupPath]
     private var directories: [CgroupDirectory?]
+    /// The directories that `complete` has made.
+    private var made: [String] = []
 
     init(_ path: String) throws(CgroupError) {
         layout = try CgroupLayout.current()
@@ -63,6 +65,8 @@ final class CgroupPlan {
             for position in directories.indices where directories[position] == nil { try make(position) }
             let cgroup = Cgroup(layout: layout.kind, directories: directories.compactMap(\.self))
             try cgroup.set(resources ?? LinuxResources(), creating: true)
+            made = directories.compactMap { $0.flatMap { $0.isNew ? $0.path : nil } }
+            for case let directory? in directories { directory.isSetUp() }
             return cgroup
         } catch {
             abandon()
@@ -72,7 +76,8 @@ final class CgroupPlan {
 
     /// Removes what was made.
     func abandon() {
-        for case let directory? in directories.reversed() where directory.isNew {
+        for case let directory? in directories.reversed()
+        where directory.isNew || made.contains(directory.path) {
             try? File.removeDirectory(directory.path)
         }
     }

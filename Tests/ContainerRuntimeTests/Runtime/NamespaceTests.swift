@@ -24,15 +24,19 @@ extension RuntimeTests {
             fixture.config.linux?.uidMappings = mapping
             fixture.config.linux?.gidMappings = mapping
             fixture.shell(
-                "id -u; touch /dev/shm/x; stat -c %u /dev/shm/x; head -c 2 /dev/zero | wc -c; cut -c11-40 /proc/self/uid_map; exec sleep 100"
+                "id -u; touch /dev/shm/x; stat -c %u /dev/shm/x; cut -c11-40 /proc/self/uid_map; echo up; exec sleep 100"
             )
             try fixture.create()
             try fixture.command(["start", fixture.id])
+            for _ in 0..<200 where !fixture.output.contains("up\n") { usleep(10_000) }
+            #expect(
+                fixture.output.lines.map { $0.split(separator: " ").joined(separator: " ") }
+                    == ["0", "0", "100000 65536", "up"])
             let exec = try fixture.command([
                 "exec", "--user", "5:6", fixture.id, "sh", "-c", "id -u; readlink /proc/self/ns/user",
             ])
             let namespace = exec.output.lines.last ?? ""
-            #expect(exec.output.lines.first == "5" && namespace.hasPrefix("user:["))
+            #expect(exec.output.lines.first == "5" && namespace.hasPrefix("user:["), "\(exec.output)")
             // Another container in the same user namespace.
             let state = try JSON(parsing: try fixture.command(["state", fixture.id]).output)
             let pid = state["pid"]?.int ?? 0

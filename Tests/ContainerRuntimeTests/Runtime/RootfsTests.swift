@@ -55,7 +55,7 @@ extension RuntimeTests {
         @Test func tmpcopyupFillsAMount() throws {
             let fixture = try RuntimeFixture()
             try File.makeDirectories(fixture.rootfs + "/mnt/sub")
-            try fixture.write("rootfs/mnt/sub/file", "kept\n", mode: 0o640)
+            try fixture.write("rootfs/mnt/sub/file", "kept\n", mode: 0o644)
             try File.makeSymbolicLink(to: "sub/file", fixture.rootfs + "/mnt/link")
             chown(fixture.rootfs + "/mnt/sub/file", 5, 6)
             chmod(fixture.rootfs + "/mnt", 0o1751)
@@ -65,7 +65,8 @@ extension RuntimeTests {
             fixture.shell(
                 "cat /mnt/link; stat -c '%u %g %a' /mnt/sub/file; stat -c %a /mnt; touch /mnt/new && echo writable"
             )
-            #expect(try fixture.run().output == "kept\n5 6 640\n1751\nwritable\n")
+            let output = try fixture.run().output
+            #expect(output == "kept\n5 6 644\n1751\nwritable\n")
             #expect(!File.exists(fixture.rootfs + "/mnt/new"))
         }
 
@@ -78,7 +79,7 @@ extension RuntimeTests {
             ]
             fixture.shell(
                 """
-                stat -c '%n %F %a %u:%g %t,%T' /dev/null /dev/fuse /dev/deep/loop9; readlink /dev/ptmx /dev/stdin
+                stat -c '%n %F %a %u:%g %t,%T' /dev/null /dev/fuse /dev/deep/loop9; readlink /dev/ptmx; readlink /dev/stdin
                 echo x > /dev/null && head -c 3 /dev/zero | wc -c; head -c 1 /dev/deep/loop9
                 """)
             let output = try fixture.run().output
@@ -127,7 +128,7 @@ extension RuntimeTests {
             fixture.config.mounts.append(mount)
             let outcome = try fixture.run()
             #expect(outcome.code == 1)
-            #expect(outcome.output.contains("\"\(mount.destination)\""), "\(outcome.output)")
+            #expect(outcome.output.contains("\"\(mount.destination)\\\""), "\(outcome.output)")
             #expect(fixture.status == nil && fixture.cgroupCount == 0)
         }
 
