@@ -26,7 +26,7 @@ struct RuntimeConfigBuilder {
             spec.user ?? defaults.user, groups: spec.additionalGroups, root: rootDirectory)
         let capabilities = try CapabilitySet.effective(
             add: spec.capAdd, drop: spec.capDrop, privileged: spec.privileged)
-        var config = RuntimeConfig(ociVersion: "1.2.0")
+        var config = RuntimeConfig(ociVersion: "1.0.2")
         config.root = RootSpec(path: rootfs, readonly: spec.readOnlyRootfs)
         config.process = try process(user: user, capabilities: capabilities)
         if spec.utsMode == .own {
