@@ -17,7 +17,7 @@ extension EndToEnd {
         {
             try ProgramRun.run(
                 podman(host) + arguments, input: input,
-                environment: host.environment + ["CONTAINERS_CONF=/etc/containers/containers.conf"])
+                environment: host.environment)
         }
 
         @Test(.needs("podman", "runc")) func podmanRunsWhatWeSave() throws {

@@ -300,7 +300,7 @@ extension EndToEnd {
                 func run(_ arguments: String...) throws -> Finished {
                     try ProgramRun.run(
                         podman + arguments,
-                        environment: host.environment + ["CONTAINERS_CONF=/etc/containers/containers.conf"])
+                        environment: host.environment)
                 }
                 let imported = try run("import", try Fixtures.busyboxTar(), "localhost/bb")
                 try #require(imported.exit == 0, "\(imported)")

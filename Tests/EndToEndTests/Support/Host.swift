@@ -42,6 +42,10 @@ final class Host {
         self.globals = globals
         try File.makeDirectories("\(scratch)/home")
         try write("{}\n", to: "home/auth.json")
+        // podman's own defaults are more than some hosts allow.
+        try write(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\",\"nproc=4096:4096\"]\n",
+            to: "containers.conf")
         try write("short-name-mode = \"permissive\"\n", to: "registries.conf")
     }
 
@@ -60,7 +64,8 @@ final class Host {
             "PATH=\(Programs.searchPath)", "HOME=\(scratch)/home", "TERM=xterm", "LANG=C.UTF-8",
             "REGISTRY_AUTH_FILE=\(scratch)/home/auth.json",
             "CONTAINERS_REGISTRIES_CONF=\(scratch)/registries.conf",
-        ] + (Programs.peer == nil ? [] : ["CONTAINERS_CONF=/etc/containers/containers.conf"])
+            "CONTAINERS_CONF=\(scratch)/containers.conf",
+        ]
     }
 
     func apus(
