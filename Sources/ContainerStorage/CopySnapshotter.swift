@@ -14,19 +14,12 @@ struct CopySnapshotter: Snapshotter {
 
     func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 { try tar.drain() }
 
-    /// The chain's name (image-spec, config.md, "Layer ChainID").
-    static func chainID(_ chain: [Digest]) -> Digest {
-        guard var id = chain.first else { return Digest.sha256(of: []) }
-        for diffID in chain.dropFirst() { id = Digest.sha256(of: Array("\(id) \(diffID)".utf8)) }
-        return id
-    }
-
-    private func treePath(_ chain: [Digest]) -> String { "vfs/trees/\(Self.chainID(chain).fileName)" }
+    private func treePath(_ chain: [Digest]) -> String { "vfs/trees/\(chainID(chain).fileName)" }
 
     func prepare(_ chain: [Digest]) throws(StorageError) {
         let tree = treePath(chain)
         if File.exists(tree, at: directory) { return }
-        let lock = try ObjectLock("tree-\(Self.chainID(chain).fileName)", in: directory)
+        let lock = try ObjectLock("tree-\(chainID(chain).fileName)", in: directory)
         defer { lock.keep() }
         if File.exists(tree, at: directory) { return }
         let lease = try store.lease()
@@ -87,7 +80,7 @@ struct CopySnapshotter: Snapshotter {
     }
 
     func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] {
-        let needed = Set(chains.map { Self.chainID($0).fileName })
+        let needed = Set(chains.map { chainID($0).fileName })
         return try storing("list", "vfs/trees") { () throws(SystemError) in
             try File.names(in: "vfs/trees", at: directory)
         }.filter { !needed.contains($0) }.map { "vfs/trees/\($0)" }

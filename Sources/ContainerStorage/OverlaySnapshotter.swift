@@ -3,11 +3,11 @@ import LinuxSystem
 
 /// Layers are unpacked each for itself, and united by a mount.
 struct OverlaySnapshotter: Snapshotter {
-    let root: String
-    /// The root's descriptor, which the store keeps open.
-    let directory: Int32
+    let store: Store
 
     var name: SnapshotterName { .overlay }
+    var root: String { store.root }
+    var directory: Int32 { store.directory.raw }
 
     /// The kernel unites at most 500 directories (OVL_MAX_STACK), the empty one among them.
     static let longestChain = 480
@@ -21,6 +21,12 @@ struct OverlaySnapshotter: Snapshotter {
             try FileMetadata.setMode(diff.raw, 0o755)
         } else {
             try File.replace("root", at: partial.raw, with: [], durable: false)
+        }
+        // overlay does not look for the attribute at the root of a layer.
+        if outcome.isOpaque { try File.replace("opaque", at: partial.raw, with: [], durable: false) }
+        if !outcome.implied.isEmpty {
+            let list = Array(outcome.implied.joined(separator: [0]))
+            try File.replace(ImpliedDirectories.list, at: partial.raw, with: list, durable: false)
         }
         return outcome.bytes
     }
@@ -36,20 +42,30 @@ struct OverlaySnapshotter: Snapshotter {
                 .unsupported, "use the image's layers", "",
                 "\(chain.count) layers, more than the \(Self.longestChain) that overlay can unite")
         }
+        try ImpliedDirectories(of: layers(chain), chain: chain, in: self)?.prepare()
+    }
+
+    /// The layers of a chain that a union needs, the topmost first.
+    ///
+    /// What is below a layer that hides all is left out. A layer that occurs twice (the empty one often does) may stand in a
+    /// union only once, and its topmost place decides: whatever it holds or
+    /// hides lower down, it holds and hides there again.
+    private func layers(_ chain: [Digest]) -> [Digest] {
+        var seen: Set<Digest> = []
+        var result: [Digest] = []
+        for diffID in chain.reversed() where seen.insert(diffID).inserted {
+            result.append(diffID)
+            if File.exists(layerPath(diffID) + "/opaque", at: directory) { break }
+        }
+        return result
     }
 
     /// The directories for a chain, the topmost first.
-    ///
-    /// A layer that occurs twice (the empty one often does) may stand in a
-    /// union only once, and its topmost place decides: whatever it holds or
-    /// hides lower down, it holds and hides there again.
-    private func lowers(_ chain: [Digest]) -> [String] {
-        var seen: Set<Digest> = []
-        var result: [String] = []
-        for diffID in chain.reversed() where seen.insert(diffID).inserted {
-            result.append("\(root)/\(layerPath(diffID))/diff")
-        }
-        return result
+    private func lowers(_ chain: [Digest]) throws(StorageError) -> [String] {
+        let layers = layers(chain)
+        let paths = layers.map { "\(root)/\(layerPath($0))/diff" }
+        guard let implied = ImpliedDirectories(of: layers, chain: chain, in: self) else { return paths }
+        return try implied.prepare().map { ["\(root)/\($0)"] + paths } ?? paths
     }
 
     private var empty: String { root + "/overlay/empty" }
@@ -58,9 +74,9 @@ struct OverlaySnapshotter: Snapshotter {
         let snapshot = snapshotPath(id)
         let merged = "\(root)/\(snapshot)/merged"
         if OverlayMount.isMounted(merged) { return merged }
+        let lower = try lowers(chain)
         do throws(SystemError) {
             try makeDirectories(snapshot, chain, volatile: volatile)
-            let lower = lowers(chain)
             try OverlayMount(
                 lower: lower.isEmpty ? [empty] : lower, upper: "\(root)/\(snapshot)/upper",
                 work: "\(root)/\(snapshot)/work", volatile: volatile
@@ -111,7 +127,7 @@ struct OverlaySnapshotter: Snapshotter {
             }
         }
         // A union without an upper needs two directories.
-        let union = OverlayMount(lower: lowers(chain) + [empty])
+        let union = OverlayMount(lower: try lowers(chain) + [empty])
         do throws(SystemError) {
             return try union.detached()
         } catch  where OverlayMount.isForOlderKernels(error) {
@@ -128,5 +144,11 @@ struct OverlaySnapshotter: Snapshotter {
         }
     }
 
-    func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] { [] }
+    func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] {
+        let needed = Set(chains.map { chainID($0).fileName })
+        guard File.exists(ImpliedDirectories.folder, at: directory) else { return [] }
+        return try storing("list", ImpliedDirectories.folder) { () throws(SystemError) in
+            try File.names(in: ImpliedDirectories.folder, at: directory)
+        }.filter { !needed.contains($0) }.map { "\(ImpliedDirectories.folder)/\($0)" }
+    }
 }

@@ -63,6 +63,12 @@ public enum SnapshotterName: String, Sendable, CaseIterable {
 
 extension Snapshotter {
     func layerPath(_ diffID: Digest) -> String { "\(name.rawValue)/layers/\(diffID.fileName)" }
+    /// A chain's name (image-spec, config.md, "Layer ChainID").
+    func chainID(_ chain: [Digest]) -> Digest {
+        guard var id = chain.first else { return Digest.sha256(of: []) }
+        for diffID in chain.dropFirst() { id = Digest.sha256(of: Array("\(id) \(diffID)".utf8)) }
+        return id
+    }
     func snapshotPath(_ id: String) -> String { "\(name.rawValue)/snapshots/\(id)" }
 }
 
@@ -72,7 +78,7 @@ extension Store {
 
     func snapshotter(_ name: SnapshotterName) -> any Snapshotter {
         switch name {
-        case .overlay: OverlaySnapshotter(root: root, directory: directory.raw)
+        case .overlay: OverlaySnapshotter(store: self)
         case .vfs: CopySnapshotter(store: self)
         }
     }

@@ -8,6 +8,7 @@ import LinuxSystem
 ///     apus.db (-wal, -shm)                            metadata; it says what is referenced
 ///     boot                                            the boot in which the content was last in use
 ///     overlay/layers/HEX/{diff,layer.json,root}       unpacked layers, by diffID
+///     overlay/implied/HEX/diff                        directories of theirs, by chain
 ///     overlay/snapshots/ID/{upper,work,merged}        containers' changes
 ///     vfs/layers/HEX/layer.json  vfs/trees/HEX/       the same for copies, trees by chain
 ///     volumes/NAME/_data

@@ -106,12 +106,13 @@ struct TreeCopy: ~Copyable {
     }
 
     /// In this order: chown(2) takes set-user-ID bits and file capabilities
-    /// away, and every change sets a time.
+    /// away, and every change sets a time. What overlay notes of a directory
+    /// holds for its layer alone.
     static func copyMetadata(from source: Int32, to target: Int32) throws(SystemError) {
         let status = try FD.stat(source)
         try FileMetadata.setOwner(target, status.st_uid, status.st_gid)
         try FileMetadata.setMode(target, status.st_mode & 0o7777)
-        for attribute in try ExtendedAttributes.names(source) {
+        for attribute in try ExtendedAttributes.names(source) where !attribute.starts(with: overlayNotes) {
             guard let value = try ExtendedAttributes.value(source, attribute) else { continue }
             try tolerating { () throws(SystemError) in
                 try ExtendedAttributes.set(target, .init(name: attribute, value: value))
@@ -120,6 +121,8 @@ struct TreeCopy: ~Copyable {
         try FileMetadata.setTimes(
             target, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))
     }
+
+    private static let overlayNotes = Array("trusted.overlay.".utf8)
 
     /// A label of a security module that is not active here, or an attribute
     /// that this file system does not keep, is left out.

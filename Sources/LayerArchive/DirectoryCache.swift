@@ -37,6 +37,10 @@ final class DirectoryCache {
     private var open: [EntryPath: OpenDirectory] = [:]
     private var last: (path: EntryPath, directory: OpenDirectory)?
     private var clock = 0
+    /// What was made because something stands in it, by inode: the same
+    /// directory has several paths where a link leads to it.
+    private(set) var implied: [ino_t: [UInt8]] = [:]
+    private(set) var impliedBytes = 0
 
     init(root: Int32) throws {
         self.root = root
@@ -45,6 +49,11 @@ final class DirectoryCache {
     func forget() {
         open.removeAll(keepingCapacity: true)
         last = nil
+    }
+
+    /// An entry tells of this directory.
+    func isSaid(_ inode: ino_t) {
+        if !implied.isEmpty { implied[inode] = nil }
     }
 
     func keep(_ directory: OpenDirectory, as path: EntryPath) {
@@ -107,6 +116,10 @@ final class DirectoryCache {
                 current = try Self.step(name, in: raw)
                 // Whatever the umask.
                 try FileMetadata.setMode(current.raw, 0o755)
+                let steps = (way + [name]).map { $0.dropLast().map { UInt8(bitPattern: $0) } }
+                let path = Array(steps.joined(separator: [UInt8(ascii: "/")]))
+                implied[try FD.stat(current.raw).st_ino] = path
+                impliedBytes += path.count
             } catch  where error.errno == .notDirectory || error.errno == .loop {
                 guard let target = Self.linkTarget(name, in: current.raw) else { throw error }
                 links += 1

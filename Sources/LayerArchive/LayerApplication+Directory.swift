@@ -77,6 +77,7 @@ extension LayerApplication {
         }
         if let accessACL { try setAttribute(directory, accessACL, entry) }
         let status = try attempt("look at", entry) { () throws(SystemError) in try FD.stat(directory) }
+        directories.isSaid(status.st_ino)
         finishing.append(
             UnfinishedDirectory(
                 path: path, device: status.st_dev, inode: status.st_ino,

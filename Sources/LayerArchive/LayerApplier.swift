@@ -44,6 +44,10 @@ public struct LayerApplier {
         /// The layer hides all layers below, at the root itself. overlay does
         /// not look there: whoever mounts leaves them out.
         public var isOpaque = false
+        /// Directories that entries stand in and that have no entry: 0755 and
+        /// root's, unless whoever unites the layers knows better from a lower
+        /// one. Paths below the root, parents first.
+        public var implied: [[UInt8]] = []
     }
 
     /// Unpacks a plain tar archive into an open directory and reads the source to its end.
@@ -56,6 +60,9 @@ public struct LayerApplier {
         let application = try LayerApplication(root: root.raw, options: options)
         while let entry = try reader.next() { try application.apply(entry, reader) }
         try application.finish()
+        application.outcome.implied = application.directories.implied.values.sorted {
+            $0.lexicographicallyPrecedes($1)
+        }
         try reader.drain()
         return application.outcome
     }
@@ -75,6 +82,8 @@ final class LayerApplication {
     var finishing: [UnfinishedDirectory] = []
     /// With `.remove`: what this layer made, and the directories above it, which its whiteouts spare.
     var made: Set<EntryPath> = []
+    /// Bytes of the paths of implied directories: one entry's path implies two thousand.
+    private static let maximumImplied = 64 << 20
 
     struct UnfinishedDirectory {
         var path: EntryPath
@@ -125,9 +134,14 @@ final class LayerApplication {
 
     /// The open directory that an entry stands in; made if it is missing.
     func parent(of path: EntryPath, for entry: TarEntry) throws -> OpenDirectory {
-        try attempt("open the parent directory of", entry) { () throws(SystemError) in
+        let parent = try attempt("open the parent directory of", entry) { () throws(SystemError) in
             try directories.parent(of: path, make: true)!
         }
+        guard directories.impliedBytes <= Self.maximumImplied else {
+            throw ArchiveError(
+                .limitExceeded, "too many directories without an entry of their own", on: entry.text)
+        }
+        return parent
     }
 
     private func remember(_ path: EntryPath) {
