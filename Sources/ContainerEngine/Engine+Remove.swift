@@ -55,7 +55,7 @@ extension Engine {
     /// Removes what killed processes left: half-made file systems, partial
     /// downloads, addresses of interfaces that are gone. Best effort, for what
     /// is left stays until the next command; cheap when there is nothing.
-    func sweep() {
+    public func sweep() {
         _ = try? store.sweep()
         _ = try? network.sweep()
     }

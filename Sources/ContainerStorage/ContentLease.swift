@@ -82,6 +82,8 @@ extension Store {
     }
 
     private func newLease() throws(StorageError) -> SharedLease {
+        // First of all: it may hold the space that is needed now.
+        try? discardPartialContent()
         let lock = try storing("lock", "the store's content") { () throws(SystemError) in
             try FileLock("locks/content", at: directory.raw, shared: true)
         }
@@ -91,6 +93,19 @@ extension Store {
             try File.makeDirectory("ingest/\(name)", at: directory.raw, mode: 0o700)
         }
         return SharedLease(store: self, name: name, lock: lock)
+    }
+
+    /// Removes what the dead had half added. What they added whole stays, for
+    /// whoever adds the same again, until garbage is collected next.
+    private func discardPartialContent() throws {
+        let at = directory.raw
+        let names = try File.names(in: "ingest", at: at).filter { $0 != Self.collectionMark }
+        if !names.isEmpty, let lock = try FileLock.attempt("locks/content", at: at) {
+            markForCollection()
+            for name in names { try discard("ingest/\(name)", as: "ingest") }
+            _ = consume lock
+        }
+        try emptyTrash()
     }
 
     /// Content is written out to the disk once, before an image that uses it is

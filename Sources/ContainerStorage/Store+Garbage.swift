@@ -15,9 +15,7 @@ extension Store {
     /// While a lease holds (someone pulls), nothing is removed: the lease's end does it.
     @discardableResult
     public func collectGarbage() throws(StorageError) -> Reclaimed {
-        // Tells the end of a lease, or the next sweep, that something is left to do.
-        let mark = "ingest/collect"
-        _ = try? File.open(mark, at: directory.raw, O_WRONLY | O_CREAT, mode: 0o600)
+        markForCollection()
         let lock = try storing("lock", "the store's content") { () throws(SystemError) in
             try FileLock.attempt("locks/content", at: directory.raw)
         }
@@ -26,6 +24,14 @@ extension Store {
         _ = consume lock
         try emptyTrash()
         return reclaimed
+    }
+
+    static let collectionMark = "collect"
+
+    /// Tells the end of a lease, or the next sweep, that something is left to do.
+    func markForCollection() {
+        _ = try? File.open(
+            "ingest/\(Self.collectionMark)", at: directory.raw, O_WRONLY | O_CREAT, mode: 0o600)
     }
 
     /// With the content's lock held alone: so nobody is adding, and what is in

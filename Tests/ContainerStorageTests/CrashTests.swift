@@ -64,6 +64,27 @@ import Testing
         #expect(store.content.count == 4)
     }
 
+    @Test func whatTheDeadHalfAddedMakesRoomForTheNext() async throws {
+        let root = scratch.root
+        let store = try scratch.open()
+        await #expect(processExitsWith: .signal(SIGKILL)) { [root = root as String] in
+            let store = try Store.open(root: root, runRoot: root + ".run")
+            let lease = try store.lease()
+            try store.ingest(try TestLayer(["whole": "1"]))
+            let layer = try CrashTests.layer()
+            let source = TrippingSource(BytesSource(layer.blob), after: 700) { kill(getpid(), SIGKILL) }
+            _ = try store.ingestLayer(blob: layer.digest, size: nil, diffID: layer.diffID, from: source)
+            lease.end()
+        }
+        let lease = try store.lease()
+        #expect(try File.names(in: root + "/ingest").count == 2)
+        #expect(try File.names(in: root + "/trash") == [])
+        let whole = try TestLayer(["whole": "1"])
+        #expect(store.hasLayer(whole.diffID))
+        lease.end()
+        #expect(store.content == [])
+    }
+
     @Test func killedWithASnapshotMounted() async throws {
         let root = scratch.root
         let store = try scratch.open()

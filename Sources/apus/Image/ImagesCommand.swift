@@ -29,6 +29,7 @@ enum ImagesCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
+        engine.sweep()
         var images = try engine.store.images()
         for filter in try values.list("filter").map(ImageFilter.init) {
             images = images.filter(filter.matches)
