@@ -37,7 +37,7 @@ import Testing
             _ = try podman(scratch, "save --format \(theirs) -o \(scratch(theirs)) quay.io/ours/x:1")
             let back = try ImageTransfer(store: try scratch.store("store-\(theirs)")).load(
                 File.open(scratch(theirs)), name: theirs)
-            #expect(back.first?.diffIDs == record.diffIDs)
+            #expect(back.first?.record.diffIDs == record.diffIDs)
             #expect(back.first?.names == ["quay.io/ours/x:1"])
         }
     }

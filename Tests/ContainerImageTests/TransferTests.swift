@@ -76,9 +76,10 @@ import Testing
         for name in ["Not A Name", "x.y/z", "team/app:2"] { try layout.list(image, name) }
         let progress = Recorder()
         let transfer = ImageTransfer(store: try scratch.store(), progress: progress)
-        let records = try transfer.loadLayout(directory: layout.path)
-        #expect(records.count == 1)
-        #expect(records[0].names == ["localhost/team/app:2", "localhost/v1:latest", "x.y/z:latest"])
+        let loaded = try transfer.loadLayout(directory: layout.path)
+        #expect(loaded.count == 1)
+        #expect(loaded[0].names == ["localhost/v1:latest", "x.y/z:latest", "localhost/team/app:2"])
+        #expect(loaded[0].record.names == loaded[0].names.sorted())
         #expect(progress.warnings.count == 1)
         // A mere tag names nothing unless it was asked for.
         let other = try TestLayout(scratch("other"))
@@ -156,10 +157,11 @@ import Testing
         try ImageTransfer(store: store).save([SavedImage(record, names: names)], as: format, to: output)
 
         let second = try scratch.store("second")
-        let loaded =
+        let images =
             format == .ociDirectory
             ? try ImageTransfer(store: second).loadLayout(directory: output)
             : try ImageTransfer(store: second).load(File.open(output), name: output)
+        let loaded = images.map(\.record)
         #expect(loaded.count == 1)
         #expect(loaded.first?.id == record.id)
         #expect(loaded.first?.diffIDs == record.diffIDs)
@@ -174,7 +176,7 @@ import Testing
         let layer = try layout.layer(["only": "here"])
         try layout.image("x.y/second:2", [layer])
         let store = try scratch.store()
-        let records = try ImageTransfer(store: store).loadLayout(directory: layout.path)
+        let records = try ImageTransfer(store: store).loadLayout(directory: layout.path).map(\.record)
         #expect(records.count == 2)
         let images = try records.map {
             SavedImage(
@@ -185,7 +187,7 @@ import Testing
             try ImageTransfer(store: store).save(images, as: format, to: path)
             let second = try scratch.store("store-\(format.rawValue)")
             let loaded = try ImageTransfer(store: second).load(File.open(path), name: path)
-            #expect(loaded.map(\.id) == records.map(\.id))
+            #expect(loaded.map(\.record.id) == records.map(\.id))
             let source: ImageSource =
                 format == .dockerArchive
                 ? .dockerArchive(path: path, reference: "x.y/second:2")
@@ -219,7 +221,7 @@ import Testing
         _ = consume pipe
         let loaded = try ImageTransfer(store: second).load(reading, name: "stdin")
         _ = try Spawn.wait(pid)
-        #expect(loaded.map(\.id) == [record.id])
+        #expect(loaded.map(\.record.id) == [record.id])
         #expect(loaded.first?.names == ["docker.io/a/b:c"])
         #expect(second.leftovers.filter { $0.hasPrefix("ingest") } == [])
     }

@@ -220,6 +220,17 @@ extension EndToEnd {
             }
         }
 
+        @Test func saysUnderWhichNamesItLoaded() throws {
+            try Host.with { host in
+                let builder = try Self.marked("named")
+                for name in ["b", "a"] {
+                    let tag = "example.com/\(name):1"
+                    try File.replace(host.path(name), with: builder.dockerArchive(tags: [tag]))
+                    #expect(try host.ok("load", "-q", "-i", host.path(name)) == "Loaded image: \(tag)")
+                }
+            }
+        }
+
         @Test func refusesToRemoveAnImageInUse() throws {
             try Host.with { host in
                 let image = try host.busybox()

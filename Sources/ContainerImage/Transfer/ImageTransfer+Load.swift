@@ -4,6 +4,19 @@ internal import LayerArchive
 public import LinuxSystem
 internal import OCISpec
 
+/// An image that came from an archive.
+public struct LoadedImage: Sendable {
+    /// As the store has it: it may have had names before.
+    public var record: ImageRecord
+    /// Those that the archive gave it.
+    public var names: [String]
+
+    init(_ record: ImageRecord, _ names: [ImageReference]) {
+        self.record = record
+        self.names = names.filter { $0.digest == nil }.map(\.canonical)
+    }
+}
+
 extension ImageTransfer {
     /// Brings all images of an archive into the store: a docker archive or an
     /// OCI one, plain or compressed, from a file or a stream.
@@ -11,16 +24,16 @@ extension ImageTransfer {
     ///   - descriptor: open for reading.
     ///   - name: as messages name the archive.
     /// - Returns: the images, in the archive's order.
-    public func load(_ descriptor: consuming Descriptor, name: String) throws(ImageError) -> [ImageRecord] {
+    public func load(_ descriptor: consuming Descriptor, name: String) throws(ImageError) -> [LoadedImage] {
         let files = try ArchiveFiles(SharedFile(descriptor, path: name), scratch: scratch)
         if try files.open("manifest.json") != nil {
             let archive = try DockerArchive(files)
             guard !archive.entries.isEmpty else {
                 throw ImageError(.malformed, "load \(name)", "the archive has no image")
             }
-            var records: [ImageRecord] = []
-            for entry in archive.entries { records.append(try load(entry, of: archive)) }
-            return records
+            var images: [LoadedImage] = []
+            for entry in archive.entries { images.append(try load(entry, of: archive)) }
+            return images
         }
         if try files.open("index.json") != nil { return try loadLayout(files) }
         throw ImageError(
@@ -30,11 +43,11 @@ extension ImageTransfer {
     }
 
     /// Brings all images of an OCI layout in a directory into the store.
-    public func loadLayout(directory: String) throws(ImageError) -> [ImageRecord] {
+    public func loadLayout(directory: String) throws(ImageError) -> [LoadedImage] {
         try loadLayout(try DirectoryFiles(directory))
     }
 
-    private func loadLayout(_ files: some FileSet) throws(ImageError) -> [ImageRecord] {
+    private func loadLayout(_ files: some FileSet) throws(ImageError) -> [LoadedImage] {
         let index = try LayoutProvider.index(files)
         guard !index.manifests.isEmpty else {
             throw ImageError(.malformed, "load \(files.name)", "the layout has no image")
@@ -52,20 +65,20 @@ extension ImageTransfer {
                 names[descriptor.digest, default: []].append(name)
             }
         }
-        var records: [ImageRecord] = []
+        var images: [LoadedImage] = []
         for digest in order {
             let label = names[digest]?.first ?? String(digest.prefix(19))
-            records.append(
-                try fetch(
-                    LayoutProvider(files, first[digest]!, name: "\(files.name):\(label)"),
-                    names: localNames(names[digest] ?? [])))
+            let names = localNames(names[digest] ?? [])
+            let record = try fetch(
+                LayoutProvider(files, first[digest]!, name: "\(files.name):\(label)"), names: names)
+            images.append(LoadedImage(record, names))
         }
-        return records
+        return images
     }
 
     /// Brings one image of a docker archive into the store. Such an archive
     /// has no manifest: one is made for what is then in the store.
-    func load(_ entry: DockerArchive.Entry, of archive: DockerArchive) throws(ImageError) -> ImageRecord {
+    func load(_ entry: DockerArchive.Entry, of archive: DockerArchive) throws(ImageError) -> LoadedImage {
         let files = archive.files
         let label = "\(files.name):\(entry.repoTags.first ?? String(entry.config.prefix(40)))"
         let operation = "load \(label)"
@@ -114,7 +127,7 @@ extension ImageTransfer {
         let lease = try storing(label) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
         let layers = try ingest(plans, name: label, stop: StopFlag())
-        return try record(configBytes, layers: layers, names: names, of: label)
+        return LoadedImage(try record(configBytes, layers: layers, names: names, of: label), names)
     }
 
     /// Records an image that has a config and layers in the store, and no

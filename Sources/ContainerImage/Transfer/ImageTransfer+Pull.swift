@@ -31,7 +31,7 @@ extension ImageTransfer {
                 names: localNames([name].compactMap { $0 }))
         case .dockerArchive(let path, let reference):
             let archive = try DockerArchive(try openArchive(path))
-            return try load(archive.choose(reference), of: archive)
+            return try load(archive.choose(reference), of: archive).record
         case .directory(let path):
             return try fetch(try DirectoryProvider(path: path), names: [])
         }

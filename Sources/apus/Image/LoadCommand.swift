@@ -26,12 +26,14 @@ enum LoadCommand {
             store: engine.store, options: TransferOptions(),
             progress: TransferDisplay(quiet: values.bool("quiet")))
         for image in try load(values.string("input") ?? "-", transfer) {
-            Output.printLine("Loaded image: \(image.names.first ?? image.id.description)")
+            for name in image.names.isEmpty ? [image.record.id.description] : image.names {
+                Output.printLine("Loaded image: \(name)")
+            }
         }
         return 0
     }
 
-    private static func load(_ path: String, _ transfer: ImageTransfer) throws -> [ImageRecord] {
+    private static func load(_ path: String, _ transfer: ImageTransfer) throws -> [LoadedImage] {
         if path != "-", let status = try? File.status(path), status.st_mode & S_IFMT == S_IFDIR {
             return try transfer.loadLayout(directory: path)
         }
