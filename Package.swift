@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CISAL", path: "Sources/System/CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/System/CZstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLzma", path: "Sources/System/CLzma", providers: [.apt(["liblzma-dev"])]),
         .systemLibrary(
             name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
@@ -58,9 +59,10 @@ let package = Package(
         room("LinuxSystem", ["CLinux"]),
         room("OCISpec", ["JSONText"]),
         room(
-            "LayerArchive", ["LinuxSystem", "COpenSSL", "CISAL", "CZstd"],
+            "LayerArchive", ["LinuxSystem", "COpenSSL", "CISAL", "CZstd", "CLzma"],
             linking: [
                 .linkedLibrary(":libcrypto.a"), .linkedLibrary("isal"), .linkedLibrary(":libzstd.a"),
+                .linkedLibrary(":liblzma.a"),
             ]),
         room("CommandGrammar"),
         room("GoTemplate", ["JSONText"]),

@@ -14,8 +14,8 @@ public enum Compression: String, Sendable, CaseIterable {
         if prefix.count >= 4, prefix[0] & 0xF0 == 0x50, prefix[1...3].elementsEqual([0x2A, 0x4D, 0x18]) {
             return .zstd
         }
-        if prefix.starts(with: [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]) {
-            throw ArchiveError(.unsupported, "xz compression is not supported")
+        if prefix.starts(with: XZSource.magic) {
+            throw ArchiveError(.unsupported, "xz compression of a layer is not supported")
         }
         if prefix.starts(with: [0x42, 0x5A, 0x68]), prefix.count > 3, (0x31...0x39).contains(prefix[3]) {
             throw ArchiveError(.unsupported, "bzip2 compression is not supported")

@@ -33,6 +33,11 @@ extension EndToEnd {
                 try ProgramRun.tool("gzip", file)
                 try host.ok("load", "--input", "\(file).gz")
                 #expect(try Self.marker(host, "example.com/loaded:1") == "docker")
+                try host.ok("rmi", "example.com/loaded:1")
+                try File.replace(file, with: archive)
+                try ProgramRun.tool("xz", "-1", file)
+                try host.ok("load", "--input", "\(file).xz")
+                #expect(try Self.marker(host, "example.com/loaded:1") == "docker")
             }
         }
 
@@ -228,6 +233,17 @@ extension EndToEnd {
                     try File.replace(host.path(name), with: builder.dockerArchive(tags: [tag]))
                     #expect(try host.ok("load", "-q", "-i", host.path(name)) == "Loaded image: \(tag)")
                 }
+            }
+        }
+
+        @Test func importsXZ() throws {
+            try Host.with { host in
+                var tar = TarBuilder()
+                tar.add("file", .file, "x", mode: 0o644)
+                try File.replace(host.path("root.tar"), with: tar.bytes)
+                try ProgramRun.tool("xz", host.path("root.tar"))
+                try host.ok("import", host.path("root.tar.xz"), "localhost/imported")
+                #expect(try host.ok("images", "-q").split(separator: "\n").count == 1)
             }
         }
 

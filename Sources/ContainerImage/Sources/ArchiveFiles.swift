@@ -91,12 +91,14 @@ final class ArchiveFiles: FileSet {
         if status.st_mode & S_IFMT == S_IFREG, lseek(raw, 0, Int32(SEEK_CUR)) == 0 {
             var prefix = [UInt8](repeating: 0, count: Compression.prefixLength)
             let count = prefix.withUnsafeMutableBytes { pread(raw, $0.baseAddress, $0.count, 0) }
-            if try Compression.detect(Array(prefix.prefix(max(count, 0)))) == .none {
+            if prefix != XZSource.magic,
+                try Compression.detect(Array(prefix.prefix(max(count, 0)))) == .none
+            {
                 return file
             }
         }
         let copy = try Self.unnamed(in: scratch, for: file.path)
-        try DecompressingSource(DescriptorSource(raw)).copy(to: DescriptorSink(copy.raw))
+        try DecompressingSource(XZSource(DescriptorSource(raw))).copy(to: DescriptorSink(copy.raw))
         return copy
     }
 

@@ -26,7 +26,7 @@ extension ImageTransfer {
         }
         let lease = try storing(source) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
-        let input = DescriptorSource(owning: descriptor)
+        let input = XZSource(DescriptorSource(owning: descriptor))
         let layer: LayerInfo
         do throws(StorageError) {
             layer = try store.importLayer(from: input)

@@ -1,0 +1,43 @@
+import LinuxSystem
+import Testing
+
+@testable import LayerArchive
+
+@Suite struct XZTests {
+    private func packed(_ bytes: [UInt8]) throws -> [UInt8] {
+        let scratch = try Scratch()
+        try File.replace("plain", at: scratch.root.raw, with: bytes, durable: false)
+        try scratch.run("xz plain")
+        return try scratch.bytes("plain.xz")
+    }
+
+    @Test(arguments: [0, 1, 300_000, 3_000_000]) func roundTrip(size: Int) throws {
+        let bytes = sampleBytes(size)
+        let stream = try packed(bytes)
+        #expect(try XZSource(DribblingSource(stream, step: 100_001)).readAll(limit: size) == bytes)
+        if size < 1000 {
+            #expect(try XZSource(DribblingSource(stream, step: 1)).readAll(limit: size) == bytes)
+        }
+        let twice = XZSource(BytesSource(stream + stream))
+        #expect(try twice.readAll(limit: 2 * size) == bytes + bytes)
+    }
+
+    @Test func otherBytesStayAsTheyAre() throws {
+        for bytes in [[], [0xFD], Array("plain text".utf8), Array(XZSource.magic.dropLast())] as [[UInt8]] {
+            #expect(try XZSource(DribblingSource(bytes, step: 2)).readAll(limit: 100) == bytes)
+        }
+    }
+
+    @Test func damageIsNoticed() throws {
+        let stream = try packed(sampleBytes(100_000))
+        for count in [6, 7, 20, stream.count / 2, stream.count - 1] {
+            let short = XZSource(BytesSource(Array(stream[..<count])))
+            #expect(archiveError { try short.drain() } == .truncated, "\(count)")
+        }
+        for position in stride(from: 8, to: stream.count, by: 997) {
+            var bad = stream
+            bad[position] ^= 4
+            #expect(archiveError { try XZSource(BytesSource(bad)).drain() } != nil, "\(position)")
+        }
+    }
+}
