@@ -247,6 +247,32 @@ extension EndToEnd {
             }
         }
 
+        @Test func filters() throws {
+            try Host.with { host in
+                var ids: [String] = []
+                for name in ["a", "b", "c"] {
+                    var tar = TarBuilder()
+                    tar.add(name, .file, name, mode: 0o644)
+                    try File.replace(host.path(name), with: tar.bytes)
+                    try host.ok("import", "-c", "LABEL is=\(name)", host.path(name), "localhost/\(name):1")
+                    ids.append(try host.ok("images", "-q", "localhost/\(name):1"))
+                    usleep(1_100_000)
+                }
+                try host.ok("tag", "localhost/c:1", "localhost/d:1")
+                func found(_ filter: String) throws -> [String] {
+                    try host.ok("images", "-q", "--filter", filter).split(separator: "\n").map(String.init)
+                        .sorted()
+                }
+                #expect(try found("label=is=b") == [ids[1]])
+                #expect(try found("label=is") == ids.sorted())
+                #expect(try found("before=localhost/b:1") == [ids[0]])
+                #expect(try found("since=localhost/b:1") == [ids[2]])
+                #expect(try found("until=1h") == [])
+                #expect(try found("reference=localhost/d:*") == [ids[2]])
+                #expect(try host.apus("images", "--filter", "bogus=1").exit == 125)
+            }
+        }
+
         @Test func refusesToRemoveAnImageInUse() throws {
             try Host.with { host in
                 let image = try host.busybox()

@@ -19,7 +19,7 @@ enum ImagesCommand {
                 Flag("digests", .bool, "Show digests"),
                 Flag(
                     "filter", short: "f", .list("KEY=VALUE"),
-                    "Show only images that match: dangling, reference, id"),
+                    "Show only images that match: before, dangling, id, label, reference, since, until"),
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),
                 Flag("no-trunc", .bool, "Do not truncate output"),
                 Flag("noheading", short: "n", .bool, "Leave the heading out"),
@@ -31,8 +31,9 @@ enum ImagesCommand {
         let engine = try GlobalFlags.engine(values)
         engine.sweep()
         var images = try engine.store.images()
-        for filter in try values.list("filter").map(ImageFilter.init) {
-            images = images.filter(filter.matches)
+        for text in values.list("filter") {
+            let filter = try ImageFilter(text, engine)
+            images = try images.filter(filter.matches)
         }
         var rows: [(id: String, json: JSON)] = []
         let truncate = !values.bool("no-trunc")
@@ -85,59 +86,5 @@ enum ImagesCommand {
             "CreatedAt": .string(created.map(Human.local) ?? "N/A"), "Size": .string(Human.size(image.size)),
             "Digest": .string(image.manifestDigest.description),
         ]
-    }
-}
-
-/// One `--filter KEY=VALUE` of `images`.
-struct ImageFilter {
-    private let key: String
-    private let value: String
-
-    init(_ text: String) throws {
-        let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard pair.count == 2, ["dangling", "reference", "id"].contains(pair[0]) else {
-            throw EngineError(
-                .invalid, "invalid filter \"\(text)\": use dangling=true|false, reference=NAME or id=ID")
-        }
-        (key, value) = (pair[0], pair[1])
-    }
-
-    func matches(_ image: ImageRecord) -> Bool {
-        switch key {
-        case "dangling": image.names.isEmpty == (value == "true" || value == "1")
-        case "id": image.id.hex.hasPrefix(value) || image.id.description.hasPrefix(value)
-        default:
-            image.names.contains { name in
-                guard let colon = name.lastIndex(of: ":"), !name[colon...].contains("/") else { return false }
-                return Self.matches(
-                    value, repository: String(name[..<colon]), tag: String(name[name.index(after: colon)...]))
-            }
-        }
-    }
-
-    /// Whether a name as a person types it, with `*` for any text, means this one.
-    static func matches(_ wanted: String, repository: String, tag: String) -> Bool {
-        var wantedRepository = wanted
-        var wantedTag: String?
-        if let colon = wanted.lastIndex(of: ":"), !wanted[colon...].contains("/") {
-            wantedRepository = String(wanted[..<colon])
-            wantedTag = String(wanted[wanted.index(after: colon)...])
-        }
-        func glob(_ pattern: Substring, _ text: Substring) -> Bool {
-            guard let first = pattern.first else { return text.isEmpty }
-            if first == "*" {
-                return glob(pattern.dropFirst(), text) || (!text.isEmpty && glob(pattern, text.dropFirst()))
-            }
-            return text.first == first && glob(pattern.dropFirst(), text.dropFirst())
-        }
-        if let wantedTag, !glob(wantedTag[...], tag[...]) { return false }
-        var candidates = [repository]
-        for prefix in ["docker.io/library/", "docker.io/", "localhost/"] where repository.hasPrefix(prefix) {
-            candidates.append(String(repository.dropFirst(prefix.count)))
-        }
-        if let slash = repository.lastIndex(of: "/") {
-            candidates.append(String(repository[repository.index(after: slash)...]))
-        }
-        return candidates.contains { glob(wantedRepository[...], $0[...]) }
     }
 }
