@@ -140,6 +140,11 @@ extension EndToEnd {
                 if Programs.peer == nil {
                     try Self.expectRefusal(
                         host, try host.apus("import", "-", "localhost/x", input: .text("no tar")))
+                    try Self.expectRefusal(
+                        host, try host.apus("import", host.path("."), "localhost/x"), mentions: "directory")
+                    try Self.expectRefusal(
+                        host, try host.apus("import", "http://localhost/x.tar", "localhost/x"),
+                        mentions: "URL")
                 }
             }
         }

@@ -141,6 +141,18 @@ extension EndToEnd {
             }
         }
 
+        @Test func portsThatANetworkModeDiscards() throws {
+            try Host.with { host in
+                let image = try host.busybox()
+                for mode in ["none", "host"] {
+                    let run = try host.apus(
+                        "run", "--rm", "--network", mode, "-p", "\(try Ports.free()):80", image, "true")
+                    #expect(run.exit == 0, "\(run)")
+                    #expect(run.errorText.lowercased().contains("discarded"), "\(run)")
+                }
+            }
+        }
+
         @Test(.ours) func everythingGoesWithTheContainer() throws {
             try Host.with { host in
                 let before = Kernel.census()

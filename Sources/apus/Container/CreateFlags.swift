@@ -322,8 +322,16 @@ enum CreateFlags {
     private static func networkFlags(_ values: Values, _ spec: inout ContainerSpec) throws {
         spec.network = try NetworkMode(parsing: values.string("network") ?? "bridge")
         spec.ports = try values.list("publish").flatMap { try PortMapping.parse($0) }
-        if spec.network != .bridge, !spec.ports.isEmpty, spec.network != .host {
-            throw EngineError(.invalid, "ports cannot be published with --network \(spec.network.text)")
+        if !spec.ports.isEmpty {
+            switch spec.network {
+            case .bridge: break
+            case .host, .none:
+                Output.warn("published ports are discarded with --network \(spec.network.text)")
+                spec.ports = []
+            case .container:
+                throw EngineError(
+                    .invalid, "ports cannot be published with --network \(spec.network.text)")
+            }
         }
         spec.publishAll = values.bool("publish-all")
         spec.exposedPorts = values.list("expose")

@@ -65,6 +65,10 @@ enum ImportCommand {
         let changes = try values.list("change").map { try ConfigChange(parsing: $0) }
         let engine = try GlobalFlags.engine(values)
         let path = values.arguments[0]
+        if ["http://", "https://"].contains(where: path.hasPrefix) {
+            throw EngineError(
+                .invalid, "cannot import from a URL: pipe it in, as in `curl -L \(path) | apus import -`")
+        }
         let transfer = ImageTransfer(
             store: engine.store, options: try PullCommand.platformOptions(values),
             progress: TransferDisplay(quiet: values.bool("quiet")))
@@ -80,7 +84,13 @@ enum ImportCommand {
 enum ArchiveInput {
     /// A file, or standard input for `-`.
     static func open(_ path: String, _ command: String) throws -> Descriptor {
-        guard path == "-" else { return try File.open(path) }
+        guard path == "-" else {
+            let file = try File.open(path)
+            guard try FD.stat(file.raw).st_mode & S_IFMT != S_IFDIR else {
+                throw EngineError(.invalid, "cannot \(command) \(path): it is a directory, not an archive")
+            }
+            return file
+        }
         guard isatty(STDIN_FILENO) == 0 else {
             throw EngineError(
                 .invalid, "cannot \(command) from a terminal: name a file, or pipe an archive in")
