@@ -273,6 +273,22 @@ extension EndToEnd {
             }
         }
 
+        @Test func pullPolicies() throws {
+            try Host.with { host in
+                let image = try host.busybox()
+                func run(_ policy: String, _ image: String) throws -> Int32 {
+                    try host.apus("run", "--rm", "--network", "none", "--pull", policy, image, "true").exit
+                }
+                for policy in ["missing", "never", "newer"] { #expect(try run(policy, image) == 0) }
+                // It is from nowhere, and nobody listens there.
+                try host.ok("tag", image, "localhost:1/x:1")
+                #expect(try run("always", "localhost:1/x:1") == 125)
+                #expect(try run("newer", "localhost:1/x:1") == 0)
+                #expect(try run("never", "localhost:1/y:1") == 125)
+                #expect(try run("sometimes", image) == 125)
+            }
+        }
+
         @Test func refusesToRemoveAnImageInUse() throws {
             try Host.with { host in
                 let image = try host.busybox()

@@ -61,8 +61,8 @@ enum CreateFlags {
             Flag("publish", short: "p", .list("[[IP:]HOST:]PORT[/PROTOCOL]"), "Publish a port to the host"),
             Flag("publish-all", short: "P", .bool, "Publish all exposed ports to random ports of the host"),
             Flag(
-                "pull", .optional("POLICY", implied: "always"), default: "missing",
-                "Pull the image first: always, missing or never"),
+                "pull", .choice(["always", "missing", "never", "newer"]), default: "missing",
+                "When to pull the image first"),
             Flag("quiet", short: "q", .bool, "Suppress the output of a pull"),
             Flag("read-only", .bool, "Mount the container's root file system read only"),
             Flag(

@@ -81,11 +81,9 @@ enum PullCommand {
     /// The image for `run` and `create`: the one here, or fetched as `--pull` says.
     static func imageForContainer(_ name: String, _ values: Values, _ engine: Engine) throws -> ImageRecord {
         let policy = values.string("pull") ?? "missing"
-        guard ["missing", "always", "never", "newer"].contains(policy), policy != "newer" else {
-            throw EngineError(.invalid, "invalid --pull \"\(policy)\": use always, missing or never")
-        }
         let options = try options(values)
-        if policy != "always", let here = try engine.findImage(name) {
+        let here = policy == "always" ? nil : try engine.findImage(name)
+        if policy != "newer", let here {
             if let platform = options.platform,
                 platform.os != here.os || platform.architecture != here.architecture
             {
@@ -102,6 +100,12 @@ enum PullCommand {
         }
         let transfer = ImageTransfer(
             store: engine.store, options: options, progress: TransferDisplay(quiet: values.bool("quiet")))
-        return try transfer.pull(ImageSource(parsing: name))
+        do {
+            return try transfer.pull(ImageSource(parsing: name))
+        } catch {
+            // What cannot be compared with the registry's is new enough.
+            guard policy == "newer", let here else { throw error }
+            return here
+        }
     }
 }
