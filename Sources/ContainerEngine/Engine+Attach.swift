@@ -58,10 +58,14 @@ extension Engine {
     public func attach(
         _ record: ContainerRecord, streams: AttachedStreams, detachKeys: DetachKeys, signalProxy: Bool
     ) throws(EngineError) -> Int32 {
-        guard let status = try status(of: record.id), status.monitor != nil else {
+        let status = try status(of: record.id)
+        guard let status, status.monitor != nil else {
             throw EngineError(
                 .conflict,
-                "container \(record.name) is not running: you can only attach to running containers")
+                status?.process == nil
+                    ? "container \(record.name) is not running: you can only attach to running containers"
+                    : "container \(record.name) runs, but its monitor was killed and its streams went with it"
+            )
         }
         var streams = streams
         streams.stdin = streams.stdin && record.spec.openStdin

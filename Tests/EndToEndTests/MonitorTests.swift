@@ -54,6 +54,9 @@ extension EndToEnd {
                 // The container runs on without its monitor, or it does not: ps says which.
                 usleep(200_000)
                 #expect(try host.ok("ps", "-q", "--no-trunc") == (Kernel.exists(pid) ? id : ""))
+                if Kernel.exists(pid) {
+                    #expect(try host.apus("attach", id).errorText.contains("monitor was killed"))
+                }
                 kill(pid, SIGKILL)
                 try host.eventually("ps sees the end") { try host.ok("ps", "-q") == "" }
                 #expect(try host.ok("ps", "-aq", "--no-trunc") == id)
