@@ -61,15 +61,25 @@ extension Engine {
         _ record: ContainerRecord, _ request: ExecRequest, _ process: ProcessSpec, by program: String
     ) throws(EngineError) -> Int32 {
         let document = "\(stateDirectory(of: record.id))/exec-\(getpid()).json"
+        let log = document + ".log"
         return try engineErrors("exec in \(record.name)") {
             try File.replace(document, with: process.json.bytes(), mode: 0o600, durable: false)
-            defer { try? File.unlink(document) }
-            var arguments = [program, "--root", runtimeRoot, "exec", "--process", document]
+            defer {
+                try? File.unlink(document)
+                try? File.unlink(log)
+            }
+            var arguments = [
+                program, "--root", runtimeRoot, "--log", log, "--log-format", "json", "exec", "--process",
+                document,
+            ]
             if request.detach { arguments.append("--detach") }
             let pid = try Spawn.start(
                 program, arguments + [record.id],
                 descriptors: request.detach ? [nil, nil, nil] : [request.openStdin ? 0 : nil, 1, 2])
-            return try Spawn.wait(pid).exitCode
+            let code = try Spawn.wait(pid).exitCode
+            // What the runtime exits with when it failed itself may be the command's code as well.
+            if code != 0, let failure = RuntimeLog.failure(log, of: "\(program) exec") { throw failure }
+            return code
         }
     }
 

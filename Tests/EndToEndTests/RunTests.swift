@@ -284,6 +284,11 @@ extension EndToEnd {
                     "run", "--rm", "--network", "none", "--runtime", path, image, "sh", "-c",
                     "echo $$; exit 3")
                 #expect(finished.text == "1" && finished.exit == 3, "\(finished)")
+                let id = try host.detached("--network", "none", "--runtime", path, image, "sleep", "1000")
+                #expect(try host.apus("exec", id, "sh", "-c", "exit 9").exit == 9)
+                #expect(try host.apus("exec", id, "no-such-command").exit == 127)
+                #expect(try host.apus("exec", id, "/etc").exit == 126)
+                try host.ok("rm", "-f", "-t", "0", id)
                 let absent = try host.apus("run", "--rm", "--runtime", "/no/such/runtime", image, "true")
                 #expect(absent.exit == 125 || absent.exit == 127)
                 #expect(absent.errorText.contains("/no/such/runtime"))

@@ -67,35 +67,8 @@ struct ExternalRuntime: ContainerRuntimeDriver {
             return try Spawn.wait(pid)
         }
         if status.exitCode == 0 { return }
-        throw failure(arguments[0], status, log)
-    }
-
-    private func failure(_ verb: String, _ status: WaitStatus, _ log: String) -> MonitorError {
-        let lines = (try? File.read(log, limit: 1 << 20))?.split(separator: 0x0A) ?? []
-        let messages = lines.compactMap { line -> String? in
-            guard let entry = try? JSON(parsing: Array(line)), entry["level"]?.string == "error" else {
-                return nil
-            }
-            return entry["msg"]?.string
-        }
-        guard let message = messages.last else {
-            return MonitorError(.runtime, "\(program) \(verb): exit status \(status.exitCode)")
-        }
-        // A runtime has no other word for it than its text (runc, crun and podman agree on these).
-        let text = message.lowercased()
-        let code: MonitorError.Code =
-            if text.contains("executable file") && text.contains("not found") {
-                .commandNotFound
-            } else if text.contains("exec") && text.contains("no such file or directory") {
-                .commandNotFound
-            } else if text.contains("exec")
-                && (text.contains("permission denied") || text.contains("is a directory"))
-            {
-                .commandNotExecutable
-            } else {
-                .runtime
-            }
-        return MonitorError(code, "\(program) \(verb): \(message)")
+        throw RuntimeLog.failure(log, of: "\(program) \(arguments[0])")
+            ?? MonitorError(.runtime, "\(program) \(arguments[0]): exit status \(status.exitCode)")
     }
 
     /// Another program sees our descriptors under our process id only.
