@@ -43,6 +43,12 @@ import Testing
         #expect(throws: EngineError.self) { try MountRequest(mount: text) }
     }
 
+    @Test func temporaryFileSystems() throws {
+        #expect(
+            try MountRequest(tmpfs: "/t:size=1m,notmpcopyup")
+                == MountRequest(.tmpfs, destination: "/t", options: ["size=1m"]))
+    }
+
     @Test func destinationsAreNormalised() throws {
         #expect(try MountRequest(volume: "/a:/b/../c//d/.").destination == "/c/d")
     }

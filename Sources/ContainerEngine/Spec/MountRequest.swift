@@ -118,7 +118,9 @@ extension MountRequest {
         }
         self.init(
             .tmpfs, destination: PathText.normalized(destination),
-            options: parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : [])
+            // Podman's word for what is the default here.
+            options: parts.count > 1
+                ? parts[1].split(separator: ",").map(String.init).filter { $0 != "notmpcopyup" } : [])
     }
 
     /// `--mount type=…,source=…,target=…[,readonly]…`.
