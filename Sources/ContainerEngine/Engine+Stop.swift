@@ -25,7 +25,9 @@ extension Engine {
             if let handle {
                 let signal = if let signal { signal } else { try stopSignal(of: record) }
                 handle.send(signal)
-                if signal != SIGKILL, !handle.waitForEnd(milliseconds: timeout < 0 ? -1 : timeout * 1000) {
+                // Three years are as good as never.
+                let limit = (0..<100_000_000).contains(timeout) ? timeout * 1000 : -1
+                if signal != SIGKILL, !handle.waitForEnd(milliseconds: limit) {
                     try killAll(record)
                     _ = handle.waitForEnd(milliseconds: -1)
                 } else if signal == SIGKILL {

@@ -255,10 +255,22 @@ extension EndToEnd {
                 for arguments in [
                     ["-v", "relative:/x:bad"], ["-p", "99999:80"], ["-p", "a:b"], ["--memory", "lots"],
                     ["--restart", "sometimes"], ["-e", "=x"], ["--log-driver", "nosuch"],
+                    ["--security-opt", ""], ["--security-opt", "="], ["--ulimit", "nofile=:"],
+                    ["--runtime", "/etc"],
                 ] {
                     let finished = try host.apus(list: ["run", "--rm"] + arguments + [image, "true"])
                     #expect(finished.exit == 125, "\(arguments): \(finished)")
                     #expect(!finished.errorText.isEmpty)
+                }
+                #expect(try host.apus("ps", "-a", "--filter", "label==").exit != 132)
+                // More than there can be is no limit, and no crash.
+                let huge = ["--memory", "9223372036854775807", "--stop-timeout", "9223372036854775807"]
+                if Programs.peer == nil {
+                    let endless = try host.apus(
+                        list: ["run", "-d", "--network", "none"] + huge + [image, "sleep", "0.5"])
+                    #expect(endless.exit == 0, "\(endless)")
+                    try host.ok("stop", endless.text)
+                    try host.ok("inspect", endless.text)
                 }
                 let typo = try host.apus("run", "--detahc", image)
                 #expect(typo.exit == 125)

@@ -188,10 +188,7 @@ struct RuntimeConfigBuilder {
         {
             var memory = LinuxResources.Memory()
             memory.limit = asked.memory
-            memory.swap = asked.memorySwap
-            if let limit = asked.memory, asked.memorySwap == nil, CgroupHost.limitsSwap {
-                memory.swap = limit * 2
-            }
+            memory.swap = CgroupHost.limitsSwap ? asked.memoryAndSwap : asked.memorySwap
             memory.reservation = asked.memoryReservation
             memory.swappiness = asked.memorySwappiness
             memory.disableOOMKiller = asked.oomKillDisable

@@ -21,6 +21,11 @@ public struct ResourceRequest: JSONDocument, Equatable {
 
     public init() {}
 
+    /// Docker's default for memory plus swap: as much swap as memory.
+    var memoryAndSwap: Int64? {
+        memorySwap ?? memory.map { $0 > .max / 2 ? -1 : $0 * 2 }
+    }
+
     public init(json: JSON) throws(JSONError) {
         var reader = try ObjectReader(json)
         memory = try reader.optional("memory")
@@ -75,7 +80,8 @@ public struct UlimitRequest: JSONDocument, Equatable {
         let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
         guard pair.count == 2 else { throw fail("use NAME=SOFT[:HARD]") }
         guard Self.names.contains(pair[0]) else { throw fail("unknown limit \"\(pair[0])\"") }
-        let values = pair[1].split(separator: ":", maxSplits: 1).map(String.init)
+        let values = pair[1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(
+            String.init)
         func number(_ text: String) throws(EngineError) -> UInt64 {
             if text == "-1" || text == "unlimited" { return .max }
             guard let value = UInt64(text) else { throw fail("\"\(text)\" is no number") }

@@ -111,7 +111,7 @@ enum CreateFlags {
         if spec.autoRemove, spec.restart != .no {
             throw EngineError(.invalid, "--rm and --restart contradict each other: use one of them")
         }
-        spec.runtime = try values.string("runtime").map(RuntimeProgram.resolve)
+        spec.runtime = try given("runtime", values).map(RuntimeProgram.resolve)
         spec.stopSignal = try values.string("stop-signal").map { text in
             guard let signal = SignalName.number(text) else {
                 throw EngineError(.invalid, "invalid signal \"\(text)\" for --stop-signal")
@@ -177,7 +177,7 @@ enum CreateFlags {
             spec.environment += EnvironmentFile.expand(entry)
         }
         spec.unsetEnvironment = values.list("unsetenv")
-        spec.workingDirectory = try values.string("workdir").map { path in
+        spec.workingDirectory = try given("workdir", values).map { path in
             guard path.hasPrefix("/") else {
                 throw EngineError(
                     .invalid, "the working directory \"\(path)\" is invalid: it must be an absolute path")
@@ -238,7 +238,9 @@ enum CreateFlags {
         spec.privileged = values.bool("privileged")
         for option in values.list("security-opt") {
             let separator: Character = option.contains("=") ? "=" : ":"
-            let pair = option.split(separator: separator, maxSplits: 1).map(String.init)
+            let pair = option.split(
+                separator: separator, maxSplits: 1, omittingEmptySubsequences: false
+            ).map(String.init)
             switch (pair[0], pair.count > 1 ? pair[1] : nil) {
             case ("no-new-privileges", nil), ("no-new-privileges", "true"): spec.noNewPrivileges = true
             case ("no-new-privileges", "false"): spec.noNewPrivileges = false
@@ -268,7 +270,7 @@ enum CreateFlags {
             }
             resources.memory = memory == 0 ? nil : memory
         }
-        if let text = values.string("memory-swap") {
+        if let text = values.string("memory-swap"), Quantity.bytes(text) != 0 {
             guard text == "-1" || Quantity.bytes(text) != nil else {
                 throw EngineError(.invalid, "invalid --memory-swap \"\(text)\": use a size or -1")
             }
@@ -320,7 +322,7 @@ enum CreateFlags {
     }
 
     private static func networkFlags(_ values: Values, _ spec: inout ContainerSpec) throws {
-        spec.network = try NetworkMode(parsing: values.string("network") ?? "bridge")
+        spec.network = try NetworkMode(parsing: given("network", values) ?? "bridge")
         spec.ports = try values.list("publish").flatMap { try PortMapping.parse($0) }
         if !spec.ports.isEmpty {
             switch spec.network {
@@ -342,6 +344,11 @@ enum CreateFlags {
         for host in spec.extraHosts where !host.contains(":") {
             throw EngineError(.invalid, "invalid --add-host \"\(host)\": use HOST:IP")
         }
+    }
+
+    /// An empty value, as a script's empty variable leaves it, is none.
+    private static func given(_ flag: String, _ values: Values) -> String? {
+        values.string(flag).flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// `KEY=VALUE` texts as a map.

@@ -19,6 +19,9 @@ enum RuntimeProgram {
             guard access(path, X_OK) == 0 else {
                 throw EngineError(.notFound, "OCI runtime \(path): \(Errno.current)")
             }
+            guard try File.status(path).st_mode & S_IFMT != S_IFDIR else {
+                throw EngineError(.invalid, "OCI runtime \(path): is a directory")
+            }
             return path
         }
         let search =
