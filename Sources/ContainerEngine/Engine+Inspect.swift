@@ -27,13 +27,16 @@ extension Engine {
             "OCIRuntime": .string(spec.runtime ?? "apus-runtime"),
             "Bundle": .string(directory(of: record.id)),
             "Mounts": try mountDocuments(spec), "HostConfig": hostConfig(spec),
-            "Config": config(record, defaults), "NetworkSettings": try networkSettings(record, state),
+            "Config": config(record, defaults),
+            "NetworkSettings": try networkSettings(record, state, defaults),
         ]
     }
 
     private func stateDocument(_ state: ContainerState) -> JSON {
         [
-            "Status": .string(state.status.rawValue), "Running": .bool(state.isRunning), "Paused": false,
+            "Status": .string(state.status.rawValue),
+            // Docker's is true between two runs of a restarting container, too.
+            "Running": .bool(state.isRunning || state.status == .restarting), "Paused": false,
             "Restarting": .bool(state.status == .restarting), "OOMKilled": .bool(state.oomKilled),
             "Dead": false, "Pid": .integer(Int64(state.pid)), "MonitorPid": .integer(Int64(state.monitorPid)),
             "ExitCode": .integer(Int64(state.exitCode)), "Error": .string(state.reason),
@@ -104,7 +107,12 @@ extension Engine {
                 (spec.noNewPrivileges ? ["no-new-privileges"] : [])
                     + (spec.seccompProfile.map { [.string("seccomp=\($0)")] } ?? [])),
             "ShmSize": spec.shmSize.json, "Init": .bool(spec.useInit),
-            "Memory": .integer(resources.memory ?? 0), "MemorySwap": .integer(resources.memorySwap ?? 0),
+            "Memory": .integer(resources.memory ?? 0),
+            "MemorySwap": .integer(resources.memoryAndSwap ?? 0),
+            "MemorySwappiness": resources.memorySwappiness?.json ?? .null,
+            "OomKillDisable": .bool(resources.oomKillDisable ?? false),
+            "OomScoreAdj": .integer(Int64(spec.oomScoreAdjustment ?? 0)),
+            "BlkioWeight": .integer(Int64(resources.blkioWeight ?? 0)),
             "MemoryReservation": .integer(resources.memoryReservation ?? 0),
             "NanoCpus": .integer(resources.nanoCPUs ?? 0), "CpuShares": (resources.cpuShares ?? 0).json,
             "CpuPeriod": (resources.cpuPeriod ?? 0).json, "CpuQuota": .integer(resources.cpuQuota ?? 0),
@@ -112,7 +120,19 @@ extension Engine {
             "CpusetMems": .string(resources.cpusetMems ?? ""),
             "PidsLimit": .integer(resources.pidsLimit ?? 0), "CgroupParent": .string(spec.cgroupParent ?? ""),
             "Runtime": .string(spec.runtime ?? "apus"),
-            "Sysctls": spec.sysctls.json,
+            "Sysctls": spec.sysctls.json, "UsernsMode": "", "VolumeDriver": "", "VolumesFrom": .null,
+            "Links": .null,
+            "Tmpfs": .object(
+                spec.mounts.filter { $0.kind == .tmpfs }.reduce(into: JSONObject()) {
+                    $0[$1.destination] = .string($1.options.joined(separator: ","))
+                }),
+            "Devices": .array(
+                spec.devices.map {
+                    [
+                        "PathOnHost": .string($0.hostPath), "PathInContainer": .string($0.containerPath),
+                        "CgroupPermissions": .string($0.permissions),
+                    ]
+                }),
             "Ulimits": .array(
                 spec.ulimits.map { ["Name": .string($0.name), "Soft": $0.soft.json, "Hard": $0.hard.json] }),
         ]
@@ -121,10 +141,7 @@ extension Engine {
     private func config(_ record: ContainerRecord, _ defaults: ContainerDefaults) -> JSON {
         let spec = record.spec
         var exposed = JSONObject()
-        for port in defaults.exposedPorts + spec.exposedPorts {
-            exposed[port.contains("/") ? port : port + "/tcp"] = [:]
-        }
-        for port in spec.ports { exposed["\(port.containerPort)/\(port.proto.rawValue)"] = [:] }
+        for port in exposedPortNames(spec, defaults) { exposed[port] = [:] }
         let names = Set(spec.environment.compactMap { $0.split(separator: "=").first })
         let environment =
             spec.environment
@@ -146,11 +163,15 @@ extension Engine {
         ]
     }
 
-    private func networkSettings(_ record: ContainerRecord, _ state: ContainerState) throws(EngineError)
-        -> JSON
-    {
+    private func networkSettings(
+        _ record: ContainerRecord, _ state: ContainerState, _ defaults: ContainerDefaults
+    ) throws(EngineError) -> JSON {
         let attachment = state.isRunning ? try attachment(of: record.id) : nil
         var ports = JSONObject()
+        // An exposed port that is not published has no binding.
+        if attachment != nil {
+            for port in exposedPortNames(record.spec, defaults) { ports[port] = .null }
+        }
         for port in attachment?.ports ?? [] {
             let key = "\(port.containerPort)/\(port.proto.rawValue)"
             let binding: JSON = [
@@ -163,7 +184,8 @@ extension Engine {
             "IPAddress": .string(attachment?.address ?? ""),
             "IPPrefixLen": .integer(Int64(attachment?.prefixLength ?? 0)),
             "Gateway": .string(attachment?.gateway ?? ""),
-            "MacAddress": .string(attachment?.hardwareAddress ?? ""),
+            "MacAddress": .string(attachment?.hardwareAddress ?? ""), "IPv6Gateway": "",
+            "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
         ]
         var settings = members
         settings["Ports"] = .object(ports)

@@ -8,10 +8,12 @@ public struct ContainerSummary: Sendable {
     public var state: ContainerState
     /// The command line of its process.
     public var command: String
-    /// `0.0.0.0:8080->80/tcp`, joined by commas.
+    /// `443/tcp, 0.0.0.0:8080->80/tcp`: a port without an arrow is exposed only.
     public var ports: String
     /// The image's and the container's own.
     public var labels: [String: String]
+    /// The published ones too, as `80/tcp`.
+    public var exposedPorts: [String]
 }
 
 extension Engine {
@@ -19,30 +21,43 @@ extension Engine {
     /// - Parameter all: those that do not run, too.
     public func list(all: Bool) throws(EngineError) -> [ContainerSummary] {
         // Many containers share few images.
-        var defaults: [String: (entrypoint: [String], cmd: [String], labels: [String: String])] = [:]
+        var defaults: [String: ContainerDefaults] = [:]
         var summaries: [ContainerSummary] = []
         for record in try records() {
             let state = try state(of: record)
             guard all || state.status == .running || state.status == .restarting else { continue }
-            if defaults[record.imageID] == nil {
-                let config = (try? imageConfig(Digest(parsing: record.imageID)))?.config
-                defaults[record.imageID] = (
-                    config?.entrypoint ?? [], config?.cmd ?? [], config?.labels ?? [:]
-                )
-            }
-            let image = defaults[record.imageID]!
+            let image =
+                defaults[record.imageID]
+                ?? (try? imageConfig(Digest(parsing: record.imageID)))?.config ?? ContainerDefaults()
+            defaults[record.imageID] = image
             let spec = record.spec
             let command =
                 (spec.entrypoint ?? image.entrypoint)
                 + (spec.command.isEmpty && spec.entrypoint == nil ? image.cmd : spec.command)
-            let ports = state.isRunning ? ((try? attachment(of: record.id))?.ports ?? []) : []
+            let attachment = state.isRunning ? try? attachment(of: record.id) : nil
+            let published = attachment?.ports ?? []
+            let exposed = exposedPortNames(spec, image)
+            let unpublished = exposed.filter { port in
+                attachment != nil
+                    && !published.contains { port == "\($0.containerPort)/\($0.proto.rawValue)" }
+            }
             summaries.append(
                 ContainerSummary(
                     record: record, state: state, command: command.joined(separator: " "),
-                    ports: ports.map(\.description).joined(separator: ", "),
-                    labels: image.labels.merging(spec.labels) { $1 }))
+                    ports: (unpublished + published.map(\.description)).joined(separator: ", "),
+                    labels: image.labels.merging(spec.labels) { $1 },
+                    exposedPorts: exposed))
         }
         return summaries
+    }
+
+    /// The ports that a container publishes, or its image or its user names, as `80/tcp`.
+    func exposedPortNames(_ spec: ContainerSpec, _ image: ContainerDefaults) -> [String] {
+        let named = (image.exposedPorts + spec.exposedPorts).flatMap { (try? PortMapping.parse($0)) ?? [] }
+        var seen: Set<String> = []
+        return (named + spec.ports).map { "\($0.containerPort)/\($0.proto.rawValue)" }.filter {
+            seen.insert($0).inserted
+        }
     }
 
     /// A container's published ports as `port` prints them.

@@ -13,7 +13,7 @@ enum PsCommand {
                 Flag("all", short: "a", .bool, "Show all containers, not only those that run"),
                 Flag(
                     "filter", short: "f", .list("KEY=VALUE"),
-                    "Show only containers that match: id, name, label, status, ancestor, exited, volume"),
+                    "Show only containers that match: \(ContainerFilter.Key.list)"),
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),
                 Flag("last", short: "n", .int, "Show the last created containers, in all states"),
                 Flag("latest", short: "l", .bool, "Show the latest created container"),
@@ -25,13 +25,11 @@ enum PsCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
-        let filters = try values.list("filter").map(ContainerFilter.init)
+        let filters = try values.list("filter").map { try ContainerFilter($0, engine) }
         let last = values.bool("latest") ? 1 : values.int("last")
-        let all = values.bool("all") || last != nil || filters.contains(where: \.wantsAllStates)
+        let all = values.bool("all") || last != nil || filters.contains(where: \.key.wantsAllStates)
         var summaries = try engine.list(all: all)
-        summaries = try summaries.filter { summary in
-            try filters.isEmpty || ContainerFilter.matches(filters, summary)
-        }
+        summaries = summaries.filter { ContainerFilter.match($0, filters) }
         if let last, last >= 0 { summaries = Array(summaries.prefix(last)) }
         if values.bool("quiet") {
             for summary in summaries {
@@ -39,12 +37,23 @@ enum PsCommand {
             }
             return 0
         }
+        let rows = summaries.map { row($0, truncate: !values.bool("no-trunc")) }
+        let labels = Dictionary(
+            zip(rows.map { $0["ID"]?.string }, summaries.map(\.labels)),
+            uniquingKeysWith: { first, _ in first })
         let format = try ListingFormat(
             values.string("format"),
             default:
                 #"table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"#,
-            headings: headings)
-        let rows = summaries.map { row($0, truncate: !values.bool("no-trunc")) }
+            headings: headings,
+            methods: [
+                "Label": { (arguments) throws(Template.FunctionError) in
+                    guard arguments.count == 2, let name = arguments[1]?.string else {
+                        throw Template.FunctionError("use .Label \"KEY\"")
+                    }
+                    return .string(labels[arguments[0]?["ID"]?.string]?[name] ?? "")
+                }
+            ])
         Output.print(try format.render(rows, heading: !values.bool("noheading")))
         return 0
     }
@@ -88,65 +97,6 @@ enum PsCommand {
         case .running: return "Up " + age(state.startedAt)
         case .restarting: return "Restarting (\(state.exitCode)) \(age(state.finishedAt)) ago"
         case .exited: return "Exited (\(state.exitCode)) \(age(state.finishedAt)) ago"
-        }
-    }
-}
-
-/// One `--filter KEY=VALUE` of `ps`.
-struct ContainerFilter {
-    let key: String
-    let value: String
-
-    init(_ text: String) throws {
-        let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard pair.count == 2 else {
-            throw EngineError(.invalid, "invalid filter \"\(text)\": use KEY=VALUE")
-        }
-        let keys = ["id", "name", "label", "status", "ancestor", "exited", "volume", "network"]
-        guard keys.contains(pair[0]) else {
-            throw EngineError(.invalid, "invalid filter \"\(pair[0])\": use \(keys.joined(separator: ", "))")
-        }
-        if pair[0] == "status", !["created", "running", "restarting", "exited", "stopped"].contains(pair[1]) {
-            throw EngineError(
-                .invalid, "invalid filter \"\(text)\": a status is created, running, restarting or exited")
-        }
-        if pair[0] == "exited", Int32(pair[1]) == nil {
-            throw EngineError(.invalid, "invalid filter \"\(text)\": an exit code is a number")
-        }
-        (key, value) = (pair[0], pair[1] == "stopped" ? "exited" : pair[1])
-    }
-
-    var wantsAllStates: Bool { key == "status" || key == "exited" }
-
-    /// Values of one key are alternatives; keys all have to match.
-    static func matches(_ filters: [ContainerFilter], _ summary: ContainerSummary) throws -> Bool {
-        for key in Set(filters.map(\.key)) {
-            let alternatives = filters.filter { $0.key == key }
-            // Docker's labels are the exception: each must match.
-            let matching = alternatives.filter { $0.matches(summary) }
-            if key == "label" ? matching.count != alternatives.count : matching.isEmpty { return false }
-        }
-        return true
-    }
-
-    private func matches(_ summary: ContainerSummary) -> Bool {
-        let record = summary.record
-        switch key {
-        case "id": return record.id.hasPrefix(value)
-        case "name": return record.name.contains(value)
-        case "status": return summary.state.status.rawValue == value
-        case "exited": return summary.state.status == .exited && summary.state.exitCode == Int32(value)
-        case "volume": return record.spec.mounts.contains { $0.source == value || $0.destination == value }
-        case "network": return record.spec.network.text == value
-        case "ancestor":
-            return record.imageName == value || record.imageID.hasPrefix(value)
-                || record.imageID.hasPrefix("sha256:" + value)
-                || record.imageName.split(separator: ":").first.map(String.init) == value
-                || record.imageName.hasSuffix("/" + value) || record.imageName.hasSuffix("/\(value):latest")
-        default:
-            let pair = value.split(separator: "=", maxSplits: 1).map(String.init)
-            guard let label = summary.labels[pair[0]] else { return false }
-            return pair.count == 1 || label == pair[1]
         }
     }
 }

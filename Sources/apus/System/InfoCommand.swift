@@ -13,11 +13,14 @@ enum VersionCommand {
     static func run(_ values: Values) throws -> Int32 {
         let client: JSON = [
             "Version": .string(Application.version), "OsArch": .string("linux/\(Machine.architecture)"),
-            "ImplementationVersion": .string("Swift 6"),
+            "Os": "linux", "Arch": .string(Machine.architecture), "ImplementationVersion": .string("Swift 6"),
         ]
+        // There is no daemon: the server of Docker's scripts is this program too.
         if let format = values.string("format") {
             Output.print(
-                try ListingFormat(format, default: "json", headings: [:]).render([["Client": client]]))
+                try ListingFormat(format, default: "json", headings: [:]).render([
+                    ["Client": client, "Server": client]
+                ]))
         } else {
             Output.printLine("Version:      \(Application.version)")
             Output.printLine("OS/Arch:      linux/\(Machine.architecture)")
