@@ -17,7 +17,7 @@ public struct AttachedStreams: Sendable {
 extension Engine {
     /// Starts a container in the background. One that runs is left alone.
     public func start(_ record: ContainerRecord) throws(EngineError) {
-        let lock = try lock(record.id)
+        let lock = try lockForStart(record)
         guard let monitor = try launch(record, cleansUp: false) else { return }
         do throws(MonitorError) {
             try monitor.start()
@@ -35,7 +35,7 @@ extension Engine {
     ) throws(EngineError) -> Int32 {
         let client: AttachClient
         do {
-            let lock = try lock(record.id)
+            let lock = try lockForStart(record)
             guard let monitor = try launch(record, cleansUp: true) else {
                 throw EngineError(.conflict, "container \(record.name) is running: attach to it")
             }
@@ -124,16 +124,15 @@ extension Engine {
         _ = handle.waitForEnd(milliseconds: 5000)
     }
 
+    private func lockForStart(_ record: ContainerRecord) throws(EngineError) -> FileLock {
+        guard let lock = try lockAfterLastRun(record) else { throw .noContainer(record.name) }
+        return lock
+    }
+
     /// Sets a container up and starts its monitor, which has created it and waits for the word.
-    /// - Returns: nil when it runs already.
+    /// - Returns: nil when it runs already, or will when its restart is due.
     private func launch(_ record: ContainerRecord, cleansUp: Bool) throws(EngineError) -> MonitorProcess? {
         if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
-            if status.phase == .exited || status.phase == .restarting {
-                throw EngineError(
-                    .conflict,
-                    "container \(record.name) is \(status.phase.rawValue) and its monitor still at work: try again, or stop it first"
-                )
-            }
             return nil
         }
         // What a killed monitor's run left would be in the way.

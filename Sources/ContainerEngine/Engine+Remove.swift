@@ -10,25 +10,25 @@ extension Engine {
     ///   - force: kill it first when it runs.
     ///   - volumes: its anonymous volumes too.
     public func remove(_ record: ContainerRecord, force: Bool, volumes: Bool) throws(EngineError) {
-        if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
+        while true {
+            if force { try stop(record, timeout: 0, signal: SIGKILL) }
+            guard let lock = try lockAfterLastRun(record) else { return }
+            guard let status = try status(of: record.id), status.monitor != nil || status.process != nil
+            else {
+                deleteFromRuntime(record)
+                try erase(record.id, volumes: volumes)
+                _ = consume lock
+                return sweep()
+            }
             guard force else {
                 throw EngineError(
                     .conflict,
                     "container \(record.name) (\(record.shortID)) is \(ContainerState(status).status.rawValue): stop it first, or use --force"
                 )
             }
-            try stop(record, timeout: 0, signal: SIGKILL)
+            // Between the stop and the lock someone started it.
+            _ = consume lock
         }
-        let lock = try lock(record.id)
-        // Between the look and the lock someone may have started or removed it.
-        guard (try? find(record.id)) != nil else { return }
-        if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
-            throw EngineError(.conflict, "container \(record.name) was started again: try once more")
-        }
-        deleteFromRuntime(record)
-        try erase(record.id, volumes: volumes)
-        _ = consume lock
-        sweep()
     }
 
     /// The container's files go before its row: one whose removal was cut short

@@ -102,6 +102,30 @@ extension Engine {
         }
     }
 
+    /// The lock of a container whose last run, if it is over, is cleaned up.
+    /// - Returns: nil when the container was removed.
+    func lockAfterLastRun(_ record: ContainerRecord) throws(EngineError) -> FileLock? {
+        let deadline = Timestamp.now.seconds + 30
+        while true {
+            let lock = try lock(record.id)
+            guard (try? find(record.id)) != nil else { return nil }
+            // With its lock in our hand a container that is created and not started
+            // stays so: who began its start was killed, and its monitor gives up.
+            guard let status = try status(of: record.id), [.created, .exited].contains(status.phase),
+                let monitor = status.monitor, let handle = ProcessHandle(monitor)
+            else { return lock }
+            // The clean-up, the monitor's last act, takes the lock too.
+            _ = consume lock
+            guard Timestamp.now.seconds < deadline else {
+                throw EngineError(
+                    .failed,
+                    "container \(record.name) does not run, but its monitor (process \(monitor.pid)) does: kill that"
+                )
+            }
+            _ = handle.waitForEnd(milliseconds: 50)
+        }
+    }
+
     /// Waits for the monitor's last act, the clean-up; does it when there is no monitor.
     func awaitMonitor(_ record: ContainerRecord) throws(EngineError) {
         if let monitor = try status(of: record.id)?.monitor, let handle = ProcessHandle(monitor) {

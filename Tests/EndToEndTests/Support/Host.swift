@@ -92,6 +92,10 @@ final class Host {
 
     /// A command that goes on beside the test.
     func start(_ arguments: String..., input: ProgramRun.Input = .nothing) throws -> ProgramRun {
+        try start(list: arguments, input: input)
+    }
+
+    func start(list arguments: [String], input: ProgramRun.Input = .nothing) throws -> ProgramRun {
         try ProgramRun(command + arguments, input: input, environment: environment)
     }
 
