@@ -49,6 +49,7 @@ extension Engine {
                     terminal: terminal.raw, process: child.pidfd.raw, reads: request.openStdin,
                     detachKeys: request.detachKeys)
             }
+            if outcome == .detached { try engineErrors { try TerminalKeeper.start(terminal.raw) } }
             guard case .exited = outcome else { return 0 }
         } else {
             ForwardedSignals.begin(to: child.pidfd.raw)

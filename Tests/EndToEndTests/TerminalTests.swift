@@ -76,6 +76,25 @@ extension EndToEnd {
             }
         }
 
+        @Test func aCommandThatWasLeftRunsOn() throws {
+            try Host.with { host in
+                let id = try host.detached("--network", "none", try host.busybox(), "sleep", "1000")
+                let screen = try host.terminal(
+                    "exec", "-it", id, "sh", "-c",
+                    "echo ready; read word; seq 20000; echo $word > /finished")
+                try screen.wait(for: "ready")
+                screen.type("done\r")
+                screen.type([16])
+                if Programs.peer != nil { usleep(100_000) }
+                screen.type([17])
+                #expect(try screen.finish() == 0)
+                // More than the terminal's buffer came meanwhile, and nobody has hung up.
+                try host.eventually("the command finishes") {
+                    try host.apus("exec", id, "cat", "/finished").text == "done"
+                }
+            }
+        }
+
         @Test func theTerminalIsAsBeforeAfterwards() throws {
             try Host.with { host in
                 let image = try host.busybox()
