@@ -20,7 +20,11 @@ enum HookRunner {
     private static func run(_ hook: Hook, state: [UInt8]) throws(RuntimeError) {
         let arguments = hook.args.isEmpty ? [hook.path] : hook.args
         let pipes = try during("make pipes", code: .hook) { () throws(SystemError) in
-            HookPipes(input: try FD.pipe(), output: try FD.pipe(nonBlocking: true))
+            let pipes = HookPipes(input: try FD.pipe(), output: try FD.pipe())
+            // Our ends only: a hook that finds its output not blocking may lose some of it, or fail.
+            try FD.setNonBlocking(pipes.input.writing.raw, true)
+            try FD.setNonBlocking(pipes.output.reading.raw, true)
+            return pipes
         }
         let pid = try during("start", code: .hook) { () throws(SystemError) in
             try Spawn.start(
@@ -85,9 +89,8 @@ private struct HookStreams: ~Copyable {
         }
     }
 
-    private mutating func watch(_ pid: pid_t) throws(SystemError) -> Descriptor {
+    private func watch(_ pid: pid_t) throws(SystemError) -> Descriptor {
         do throws(SystemError) {
-            if let raw = input?.raw { try FD.setNonBlocking(raw, true) }
             return try Pidfd.open(pid)
         } catch {
             kill(pid, SIGKILL)

@@ -76,6 +76,19 @@ extension RuntimeTests {
             #expect(outcome.code == 1 && outcome.output.contains("hook ran past specified timeout"))
         }
 
+        @Test func aHooksOutputBlocks() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.hooks = Hooks()
+            // O_NONBLOCK of the pipe, and more than it holds.
+            let script = """
+                flags=$(grep flags: /proc/$$/fdinfo/1); test $(( ${flags#flags:} & 04000 )) = 0 || exit 1
+                head -c 300000 /dev/zero
+                """
+            fixture.config.hooks?.createRuntime = [Hook(path: "/bin/sh", args: ["sh", "-c", script])]
+            let outcome = try fixture.run()
+            #expect(outcome.code == 0, "\(outcome.output)")
+        }
+
         @Test func aHookNeedNotReadItsState() throws {
             let fixture = try RuntimeFixture()
             fixture.config.annotations = ["long": String(repeating: "x", count: 200_000)]
