@@ -19,10 +19,10 @@ struct ContainerBirth {
         let ends = try during("make the channel") { () throws(SystemError) in try UnixSocket.pair() }
         // A user namespace's root may be unable to reach the root file system, which we can.
         var tree: Descriptor?
-        let rootfs = plan.rootfs
+        let (rootfs, propagation) = (plan.rootfs, plan.propagation)
         if plan.namespaces.hasUser, plan.namespaces.hasMount {
             tree = try during("open the root file system") { () throws(SystemError) in
-                try Mount.clone(rootfs, recursive: true)
+                try Rootfs.hostTree(rootfs, recursive: true, propagation: propagation)
             }
         }
         plan.foreign.append(ends.first.raw)

@@ -48,8 +48,8 @@ extension Runtime {
         let plan = try ProcessPlan(
             process, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
             preservedDescriptors: options.preservedDescriptors)
-        let mounts = try Self.mounts(bundle, namespaces)
         let propagation = try Self.propagation(linux.rootfsPropagation)
+        let mounts = try Self.mounts(bundle, namespaces, propagation)
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
@@ -145,9 +145,9 @@ extension Runtime {
         }
     }
 
-    private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError)
-        -> [MountRequest]
-    {
+    private static func mounts(
+        _ bundle: Bundle, _ namespaces: NamespacePlan, _ propagation: Rootfs.Propagation?
+    ) throws(RuntimeError) -> [MountRequest] {
         guard namespaces.hasMount else {
             if bundle.config.mounts.isEmpty { return [] }
             throw RuntimeError(.invalidConfig, "mounts need a mount namespace")
@@ -160,7 +160,8 @@ extension Runtime {
             {
                 // The container's root may be unable to reach the source, which we can.
                 request.tree = try during("open mount source") { () throws(SystemError) in
-                    try Mount.clone(request.source, recursive: request.options.isRecursive)
+                    try Rootfs.hostTree(
+                        request.source, recursive: request.options.isRecursive, propagation: propagation)
                 }
             }
             if request.options.mapsIDs {

@@ -58,6 +58,23 @@ extension Rootfs {
         }
     }
 
+    /// A detached copy of a mount, made in the host's mount namespace: the change of all mounts in
+    /// the container's own does not find it, and as a peer of the host's it could not be pivoted to,
+    /// and what is mounted in it would appear on the host.
+    static func hostTree(
+        _ path: String, recursive: Bool, propagation: Propagation?
+    ) throws(SystemError) -> Descriptor {
+        let tree = try Mount.clone(path, recursive: recursive)
+        switch propagation {
+        case .shared, .rshared: break
+        case .private, .rprivate:
+            try Mount.change(tree.raw, Mount.Attributes(), propagation: UInt64(MS_PRIVATE), recursive: true)
+        default:
+            try Mount.change(tree.raw, Mount.Attributes(), propagation: UInt64(MS_SLAVE), recursive: true)
+        }
+        return tree
+    }
+
     private static func copy(_ path: String, _ tree: Int32?) throws(SystemError) -> Descriptor {
         if let tree { return Descriptor(owning: tree) }
         return try Mount.clone(path, recursive: true)

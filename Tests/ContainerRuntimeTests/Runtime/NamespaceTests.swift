@@ -17,6 +17,38 @@ extension RuntimeTests {
             #expect(lines.suffix(3) == ["1", "fixture", "lo"])
         }
 
+        /// systemd has all mounts shared.
+        @Test func userNamespacesBelowSharedMounts() throws {
+            let fixture = try RuntimeFixture()
+            let bound = fixture.directory + "/bound"
+            try File.makeDirectory(bound)
+            for path in [fixture.rootfs, bound] {
+                #expect(mount(path, path, nil, UInt(MS_BIND), nil) == 0)
+                #expect(mount(nil, path, nil, UInt(MS_SHARED), nil) == 0)
+            }
+            defer { for path in [fixture.rootfs, bound] { while umount2(path, Int32(MNT_DETACH)) == 0 {} } }
+            try File.makeDirectory(bound + "/inner")
+            fixture.config.linux?.namespaces.append(LinuxNamespace(.user))
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            fixture.config.linux?.uidMappings = mapping
+            fixture.config.linux?.gidMappings = mapping
+            let admin = ["CAP_SYS_ADMIN"]
+            fixture.config.process?.capabilities = Capabilities(
+                bounding: admin, effective: admin, permitted: admin)
+            fixture.config.mounts.append(
+                MountSpec(destination: "/mnt", type: "bind", source: bound, options: ["rbind"]))
+            fixture.shell(
+                "mount -t tmpfs none /mnt/inner && touch /mnt/inner/x && echo mounted; exec sleep 100")
+            try fixture.create()
+            #expect(try fixture.command(["start", fixture.id]).code == 0)
+            for _ in 0..<500 where !fixture.output.contains("mounted") { usleep(10_000) }
+            #expect(fixture.output == "mounted\n")
+            let host = try File.readText("/proc/self/mountinfo").lines.filter {
+                $0.contains(fixture.directory)
+            }
+            #expect(host.count == 2, "\(host)")
+        }
+
         @Test func userNamespacesMapTheirRoot() throws {
             let fixture = try RuntimeFixture()
             fixture.config.linux?.namespaces.append(LinuxNamespace(.user))
