@@ -25,6 +25,8 @@ public struct OverlayMount: Sendable {
     /// A mount that is attached nowhere yet; it ends with its descriptor.
     /// - Throws: ENOSYS or EINVAL from a kernel whose overlay takes no layers one by one (before 6.8).
     public func detached(source: String = "overlay") throws(SystemError) -> Descriptor {
+        // Without asking: an option that overlay does not know is a line in the kernel's log.
+        guard Self.takesLayersOneByOne else { throw SystemError("mount overlay", source, .noSystemCall) }
         // Taken before the layers' descriptors, so that their numbers stay valid throughout.
         let context = Descriptor(
             owning: try retrying("fsopen", "overlay") { fsopen("overlay", UInt32(FSOPEN_CLOEXEC)) })
@@ -48,6 +50,12 @@ public struct OverlayMount: Sendable {
                 fsmount(context.raw, UInt32(FSMOUNT_CLOEXEC), 0)
             })
     }
+
+    private static let takesLayersOneByOne: Bool = {
+        let release = (try? File.readText("/proc/sys/kernel/osrelease")) ?? ""
+        let numbers = release.split(separator: ".").prefix(2).compactMap { Int($0.prefix(while: \.isNumber)) }
+        return numbers.count < 2 || (numbers[0], numbers[1]) >= (6, 8)
+    }()
 
     /// Mounts on a directory.
     public func attach(to target: String, source: String = "overlay") throws(SystemError) {
