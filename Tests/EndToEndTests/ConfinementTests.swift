@@ -173,6 +173,27 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: ["", "/"]) func theParentOfTheGroupIsChosen(slash: String) throws {
+            try Host.with { host in
+                let parent = "\(host.prefix)-parent"
+                host.later {
+                    for hierarchy in ((try? File.names(in: "/sys/fs/cgroup")) ?? []) + ["."] {
+                        rmdir("/sys/fs/cgroup/\(hierarchy)/\(parent)")
+                    }
+                }
+                let id = try host.detached(
+                    "--network", "none", "--cgroup-parent", slash + parent, try host.busybox(), "sleep",
+                    "1000")
+                let pid = try host.ok("inspect", "--format", "{{.State.Pid}}", id)
+                let groups = try File.readText("/proc/\(pid)/cgroup").split(separator: "\n").compactMap {
+                    $0.split(separator: ":").last.map(String.init)
+                }
+                let name = Programs.peer == nil ? id : "libpod-\(id)"
+                #expect(groups.allSatisfy { $0 == "/" || $0.hasPrefix("/\(parent)/\(name)") }, "\(groups)")
+                #expect(groups.contains { $0 != "/" })
+            }
+        }
+
         @Test func sharedMemorySysctlsAndLimits() throws {
             try Host.with { host in
                 _ = try host.busybox()

@@ -13,10 +13,10 @@ extension EndToEnd {
                 let parent = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
                 #expect(Kernel.status(parent, "Name") == "apus-monitor")
                 // Nothing but the monitor and the container.
-                let added = Kernel.processes(mentioning: "apus").filter {
-                    !before.contains($0.prefix { $0 != " " })
+                try host.eventually("only the monitor is left") {
+                    Kernel.processes(mentioning: "apus").filter { !before.contains($0.prefix { $0 != " " }) }
+                        .count == 1
                 }
-                #expect(added.count == 1, "\(added)")
                 #expect(Kernel.children(of: parent) == [pid])
                 #expect(Kernel.status(parent, "Threads") == "1")
                 // It gives its start-up's pages back once it has nothing to do.
@@ -42,6 +42,22 @@ extension EndToEnd {
                 #expect(try host.ok("wait", "\(host.prefix)-o") == "21")
                 #expect(try host.ok("logs", "\(host.prefix)-o") == "up\nlater")
                 #expect(try host.ok("inspect", "--format", "{{.State.ExitCode}}", "\(host.prefix)-o") == "21")
+            }
+        }
+
+        /// Or systemd would end it with the unit or the session of the command.
+        @Test func theMonitorLeavesTheGroupOfTheCommand() throws {
+            let own = try File.readText("/proc/self/cgroup").split(separator: "\n")
+            let mounted = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].contains {
+                File.exists("\($0)/cgroup.controllers")
+            }
+            guard mounted, own.contains(where: { $0.hasPrefix("0::") }) else { return }
+            try Host.with { host in
+                let id = try host.detached("--network", "none", try host.busybox(), "sleep", "1000")
+                let pid = try #require(pid_t(try host.ok("inspect", "--format", "{{.State.Pid}}", id)))
+                let monitor = try #require(pid_t(Kernel.status(pid, "PPid") ?? ""))
+                let groups = try File.readText("/proc/\(monitor)/cgroup").split(separator: "\n")
+                #expect(groups.contains("0::/apus/monitor"), "\(groups)")
             }
         }
 

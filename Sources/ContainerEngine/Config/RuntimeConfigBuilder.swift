@@ -125,7 +125,9 @@ struct RuntimeConfigBuilder {
             spec.privileged && spec.cgroupMode == .own && !CgroupHost.isUnified ? .host : spec.cgroupMode)
         if let networkNamespace { linux.namespaces.append(LinuxNamespace(.network, path: networkNamespace)) }
 
-        linux.cgroupsPath = "\(spec.cgroupParent ?? "/apus")/\(id)"
+        // From the hierarchy's root, as with Docker: the group of whoever starts it must not matter.
+        let parent = spec.cgroupParent ?? "apus"
+        linux.cgroupsPath = (parent.hasPrefix("/") ? "" : "/") + "\(parent)/\(id)"
         linux.resources = resources()
         linux.sysctl = spec.sysctls
         if networkNamespace != nil, case .container = spec.network {

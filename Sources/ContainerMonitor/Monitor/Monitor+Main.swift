@@ -1,17 +1,35 @@
+import ContainerRuntime
 import LinuxSystem
 
 extension Monitor {
     /// The monitor's program. Descriptor 3 is the control socket.
     ///
-    /// It leaves its starter behind: a session and a parent of its own, no
-    /// descriptor but the control socket, no working directory, no signal of
-    /// the terminal's or of a dead peer's.
+    /// It leaves its starter behind: a control group, a session and a parent of
+    /// its own, no descriptor but the control socket, no working directory, no
+    /// signal of the terminal's or of a dead peer's.
     public static func main() -> Never {
+        // systemd ends a service or a session with all processes of its group (systemd.kill(5)), and
+        // what has no unit is left alone. Only a birth in the group is free: a move waits for the
+        // kernel's grace period. Where no group can be made, the starter's does.
+        let group = try? Cgroup.shared(path: "/apus/monitor")
+        let entrance = try? group?.openEntrance()
         // The starter waits for this process at once, and later for none.
+        if let group, let entrance {
+            do throws(SystemError) {
+                _ = try Clone.process(flags: 0, cgroup: group.joinTarget) {
+                    _ = entrance.enter(alreadyInUnified: true)
+                    watch()
+                }
+                _exit(0)
+            } catch {}
+        }
         switch linux_fork() {
-        case 0: break
+        case 0: watch()
         case let result: _exit(result > 0 ? 0 : 125)
         }
+    }
+
+    private static func watch() -> Never {
         setsid()
         chdir("/")
         umask(0o022)

@@ -58,6 +58,20 @@ public final class Cgroup {
         return try plan.complete(resources)
     }
 
+    /// A group without limits, which may have processes and is made where it is
+    /// missing, in the hierarchies by which systemd knows the processes of a
+    /// unit: v2 and its own of v1.
+    public static func shared(path: String) throws(CgroupError) -> Cgroup {
+        let layout = try CgroupLayout.current()
+        var directories: [CgroupDirectory] = []
+        for mount in layout.mounts where mount.version == .v2 || mount.controllers == ["name=systemd"] {
+            let directory = try CgroupDirectory.make(place(path, in: mount), in: mount)
+            directory.isSetUp()
+            directories.append(directory)
+        }
+        return Cgroup(layout: layout.kind, directories: directories)
+    }
+
     static func place(_ path: String, in mount: CgroupMount) throws(CgroupError) -> CgroupPath {
         let clean = try CgroupPath(path)
         guard !clean.isRoot else {

@@ -28,10 +28,13 @@ enum Kernel {
     /// The groups of containers in every hierarchy.
     private static func cgroups() -> Set<String> {
         var found: Set<String> = []
-        for hierarchy in (try? File.names(in: "/sys/fs/cgroup")) ?? [] {
+        // cgroup v2 alone has its groups right there.
+        for hierarchy in ((try? File.names(in: "/sys/fs/cgroup")) ?? []) + ["."] {
             for parent in ["apus", "machine.slice", "libpod_parent"] {
                 for name in (try? File.names(in: "/sys/fs/cgroup/\(hierarchy)/\(parent)")) ?? []
-                where access("/sys/fs/cgroup/\(hierarchy)/\(parent)/\(name)/cgroup.procs", F_OK) == 0 {
+                where name != "monitor"
+                    && access("/sys/fs/cgroup/\(hierarchy)/\(parent)/\(name)/cgroup.procs", F_OK) == 0
+                {
                     found.insert("\(hierarchy)/\(parent)/\(name)")
                 }
             }
