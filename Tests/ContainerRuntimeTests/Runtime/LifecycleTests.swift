@@ -152,11 +152,14 @@ extension RuntimeTests {
             let fixture = try RuntimeFixture()
             fixture.shell("exec sleep 4712")
             try fixture.save()
+            let start = ContinuousClock.now
+            try fixture.create()
+            let whole = start.duration(to: .now)
+            try fixture.command(["delete", "--force", fixture.id])
             var leftSomething = 0
             for round in 0..<40 {
                 let pid = try fixture.start([verb, "--bundle", fixture.directory, fixture.id])
-                // The whole takes some tens of milliseconds in a debug build.
-                usleep(UInt32(round) * 1_500)
+                usleep(UInt32(whole / .microseconds(1)) * UInt32(round) / 36)
                 kill(pid, SIGKILL)
                 _ = try Spawn.wait(pid)
                 if File.exists(fixture.root + "/" + fixture.id) { leftSomething += 1 }

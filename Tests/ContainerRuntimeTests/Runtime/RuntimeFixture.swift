@@ -159,7 +159,7 @@ final class RuntimeFixture {
 
     /// The number of control groups that carry the fixture's id.
     var cgroupCount: Int {
-        let hierarchies = (try? File.names(in: "/sys/fs/cgroup")) ?? []
+        let hierarchies = ((try? File.names(in: "/sys/fs/cgroup")) ?? []) + ["."]
         return hierarchies.count { name in
             File.exists("/sys/fs/cgroup/\(name)/apus/\(id)") || File.exists("/sys/fs/cgroup/\(name)/\(id)")
         }

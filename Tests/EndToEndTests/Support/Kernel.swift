@@ -25,14 +25,14 @@ enum Kernel {
             cgroups: cgroups(), namespaces: [])
     }
 
-    /// The groups of containers in every hierarchy.
+    /// The groups of containers in every hierarchy; that of all monitors stays.
     private static func cgroups() -> Set<String> {
         var found: Set<String> = []
         // cgroup v2 alone has its groups right there.
         for hierarchy in ((try? File.names(in: "/sys/fs/cgroup")) ?? []) + ["."] {
             for parent in ["apus", "machine.slice", "libpod_parent"] {
                 for name in (try? File.names(in: "/sys/fs/cgroup/\(hierarchy)/\(parent)")) ?? []
-                where name != "monitor"
+                where name != "monitor" && name != "conmon"
                     && access("/sys/fs/cgroup/\(hierarchy)/\(parent)/\(name)/cgroup.procs", F_OK) == 0
                 {
                     found.insert("\(hierarchy)/\(parent)/\(name)")
