@@ -151,6 +151,18 @@ extension EndToEnd {
             }
         }
 
+        @Test(.ours) func whatOnlyOneVersionOfControlGroupsHasIsDiscarded() throws {
+            try Host.with { host in
+                let isUnified = File.exists("/sys/fs/cgroup/cgroup.controllers")
+                let options = ["--memory", "64m", "--memory-swappiness", "10", "--oom-kill-disable"]
+                let finished = try Self.inside(host, options, "echo ran")
+                #expect(finished.text == "ran", "\(finished)")
+                #expect(finished.errorText.contains("--memory-swappiness is discarded") == isUnified)
+                #expect(finished.errorText.contains("--oom-kill-disable is discarded") == isUnified)
+                #expect(try Self.inside(host, ["--memory-swappiness", "-1"], "true").errorText == "")
+            }
+        }
+
         @Test func pidsAreLimited() throws {
             try Host.with { host in
                 let finished = try Self.inside(

@@ -1,9 +1,9 @@
 import LinuxSystem
 
 /// What the host's control groups offer; asked once a process.
-enum CgroupHost {
+public enum CgroupHost {
     /// cgroup v2 alone is mounted at /sys/fs/cgroup (cgroups(7)).
-    static let isUnified: Bool = {
+    public static let isUnified: Bool = {
         var status = statfs()
         return statfs("/sys/fs/cgroup", &status) == 0 && status.f_type == 0x6367_7270
     }()

@@ -283,13 +283,25 @@ enum CreateFlags {
             }
         }
         resources.memoryReservation = values.size("memory-reservation")
-        if let swappiness = values.int("memory-swappiness") {
+        // -1 is the host's.
+        if let swappiness = values.int("memory-swappiness"), swappiness != -1 {
             guard (0...100).contains(swappiness) else {
                 throw EngineError(.invalid, "invalid --memory-swappiness \(swappiness): use 0 to 100")
             }
             resources.memorySwappiness = UInt64(swappiness)
         }
         if values.bool("oom-kill-disable") { resources.oomKillDisable = true }
+        if CgroupHost.isUnified {
+            // As Docker: what cgroup v2 does not have must not keep a container from running.
+            if resources.memorySwappiness != nil {
+                Output.warn("cgroup v2 has no memory swappiness: --memory-swappiness is discarded")
+                resources.memorySwappiness = nil
+            }
+            if resources.oomKillDisable != nil {
+                Output.warn("cgroup v2 cannot disable the OOM killer: --oom-kill-disable is discarded")
+                resources.oomKillDisable = nil
+            }
+        }
         if let cpus = values.decimal("cpus") {
             guard cpus > 0 || cpus == 0, cpus < 100_000 else {
                 throw EngineError(
