@@ -13,7 +13,7 @@ release := .build/release
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=PATH env PATH="$$PATH")
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build run test test-units test-end-to-end bench fmt lint docs install uninstall clean
+.PHONY: help setup build run test test-units test-end-to-end test-vm bench fmt lint docs install uninstall clean
 
 help: ## Print this list
 	@echo 'Usage: make TARGET'
@@ -43,6 +43,11 @@ test-units: ## Run the tests of the rooms (built by `make test`)
 
 test-end-to-end: ## Run the tests of the built programs (built by `make test`)
 	$(as_root) $(SWIFT) test --skip-build --filter EndToEndTests $(FLAGS)
+
+test-vm: build ## Run tests in a virtual machine: systemd, cgroup v2, Debian's kernel
+	@scripts/setup vm
+	$(SWIFT) build --build-tests $(FLAGS)
+	@$(as_root) scripts/test-vm
 
 bench: build ## Measure against podman, crun and runc, alternating
 	@scripts/setup bench
