@@ -16,6 +16,9 @@ public struct Inotify: ~Copyable, Sendable {
         return try retrying("inotify_add_watch", path) { inotify_add_watch(raw, path, mask) }
     }
 
+    /// The descriptor alone, for one who only waits.
+    public consuming func intoDescriptor() -> Descriptor { descriptor }
+
     public func unwatch(_ watch: Int32) { inotify_rm_watch(raw, watch) }
 
     /// Throws away what waits to be read.

@@ -20,21 +20,25 @@ struct RuntimeLog {
         }
     }
 
-    func fail(_ message: String) {
+    func fail(_ message: String) { tell("error", message) }
+
+    func warn(_ message: String) { tell("warning", message) }
+
+    private func tell(_ level: String, _ message: String) {
         if let path, let file = try? File.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644) {
-            try? FD.writeAll(file.raw, line(message) + "\n")
+            try? FD.writeAll(file.raw, line(level, message) + "\n")
             try? FD.writeAll(2, message + "\n")
         } else {
-            try? FD.writeAll(2, line(message) + "\n")
+            try? FD.writeAll(2, line(level, message) + "\n")
         }
     }
 
-    private func line(_ message: String) -> String {
+    private func line(_ level: String, _ message: String) -> String {
         let time = Self.time
         if isJSON {
-            return (["level": "error", "msg": .string(message), "time": .string(time)] as JSON).text()
+            return (["level": .string(level), "msg": .string(message), "time": .string(time)] as JSON).text()
         }
-        return "time=\"\(time)\" level=error msg=\(JSON.string(message).text())"
+        return "time=\"\(time)\" level=\(level) msg=\(JSON.string(message).text())"
     }
 
     /// RFC 3339, in UTC.

@@ -16,10 +16,10 @@ enum RuntimeProgram {
                 CommandTree.Group(
                     "COMMANDS",
                     [
-                        CreateCommand.command, DeleteCommand.command, ExecCommand.command,
+                        CreateCommand.command, DeleteCommand.command, EventsCommand.command, ExecCommand.command,
                         FeaturesCommand.command, KillCommand.command, ListCommand.command,
                         PauseCommand.command, PSCommand.command, ResumeCommand.command, RunCommand.command,
-                        SpecCommand.command, StartCommand.command, StateCommand.command,
+                        SpecCommand.command, StartCommand.command, StateCommand.command, UpdateCommand.command,
                     ])
             ])
     }
