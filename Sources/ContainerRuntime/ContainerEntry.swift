@@ -155,7 +155,7 @@ final class EntryProcess {
             try StandardStreams.set(entry.options.streams)
         }
         try entry.plan.ownStreams()
-        entry.plan.addHome()
+        entry.plan.settleEnvironment()
         try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
         let command = try entry.plan.findCommand()
         try entry.plan.launch(command, channel: channel)

@@ -28,7 +28,7 @@ enum HookRunner {
         }
         let pid = try during("start", code: .hook) { () throws(SystemError) in
             try Spawn.start(
-                hook.path, arguments, environment: hook.env,
+                hook.path, arguments, environment: hook.env ?? [],
                 descriptors: [pipes.input.reading.raw, pipes.output.writing.raw, pipes.output.writing.raw])
         }
         var ends = HookStreams(input: pipes.input.writing, output: pipes.output.reading)

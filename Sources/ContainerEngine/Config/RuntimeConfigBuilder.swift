@@ -207,7 +207,7 @@ struct RuntimeConfigBuilder {
             cpu.quota = nano / 10_000
         }
         if cpu != LinuxResources.CPU() { resources.cpu = cpu }
-        if let limit = asked.pidsLimit { resources.pids = LinuxResources.Pids(limit: limit) }
+        if let limit = asked.pidsLimit { resources.pids = LinuxResources.Pids(limit: limit > 0 ? limit : -1) }
         if let weight = asked.blkioWeight {
             var io = LinuxResources.BlockIO()
             io.weight = weight

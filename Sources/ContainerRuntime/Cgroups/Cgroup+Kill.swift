@@ -51,6 +51,16 @@ extension Cgroup {
         }
     }
 
+    /// Whether the group is stopped already, by someone else.
+    static func isFrozen(_ directory: CgroupDirectory) throws(CgroupError) -> Bool {
+        if directory.version == .v1 {
+            guard directory.controllers.contains("freezer") else { return false }
+            return try !directory.read("freezer.state").hasPrefix("THAWED")
+        }
+        guard directory.has("cgroup.freeze") else { return false }
+        return try directory.number("cgroup.freeze") == 1
+    }
+
     /// Stops every process, and returns when all stand still.
     public func freeze() throws(CgroupError) {
         try setFrozen(true)

@@ -59,7 +59,7 @@ extension Cgroup {
     /// `unified`: files of v2 as they are.
     private func setUnifiedFiles(_ files: [String: String]) throws(CgroupError) {
         guard layout == .unified, let unified else {
-            throw CgroupError(.invalid, "unified resources need cgroup v2")
+            throw CgroupError(.invalid, "invalid configuration: unified resources need cgroup v2")
         }
         for (file, text) in files.sorted(by: { $0.key < $1.key }) {
             guard !file.contains("/"), file != ".", file != "..", file.contains(".") else {

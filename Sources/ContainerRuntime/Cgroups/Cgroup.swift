@@ -27,6 +27,10 @@ public final class Cgroup {
     }
 
     public let layout: Layout
+
+    /// Whether this host has no v1 hierarchies.
+    public static var isUnifiedOnly: Bool { (try? CgroupLayout.current().kind) == .unified }
+
     let directories: [CgroupDirectory]
     /// Where the recorded hierarchies are, also when a directory is gone.
     private let recorded: JSONObject

@@ -44,7 +44,7 @@ final class CgroupPlan {
         for (mount, path) in zip(layout.mounts, paths) {
             let found = try CgroupDirectory.find(path.path, mount.version, mount.controllers)
             if let found, try !found.pids().isEmpty {
-                throw CgroupError(.inUse, "cgroup \(path.path) has processes already")
+                throw CgroupError(.inUse, "container's cgroup is not empty: \(path.path) has processes already")
             }
         }
     }
@@ -87,7 +87,12 @@ final class CgroupPlan {
         let directory = try CgroupDirectory.make(places[position], in: mount)
         directories[position] = directory
         if !directory.isNew, try !directory.pids().isEmpty {
-            throw CgroupError(.inUse, "cgroup \(directory.path) has processes already")
+            throw CgroupError(
+                .inUse, "container's cgroup is not empty: \(directory.path) has processes already")
+        }
+        // Who enters a frozen group waits there for ever.
+        if !directory.isNew, try Cgroup.isFrozen(directory) {
+            throw CgroupError(.inUse, "container's cgroup unexpectedly frozen: \(directory.path)")
         }
         if layout.kind == .unified { try UnifiedControllers.enable(places[position], in: mount, directory) }
     }

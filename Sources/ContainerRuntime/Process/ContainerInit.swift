@@ -85,7 +85,7 @@ final class ContainerInit {
         try plan.process.applyToSelf(procfs)
         try setStreams()
         try plan.process.ownStreams()
-        plan.process.addHome()
+        plan.process.settleEnvironment()
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
         let command = try plan.process.findCommand()
         waitForStart()
@@ -218,8 +218,12 @@ final class ContainerInit {
     }
 
     private func startContainerHooks() throws(RuntimeError) {
-        guard let hooks = plan.config.hooks else { return }
-        try HookRunner.run(hooks.startContainer, "startContainer", state: state(.created))
+        guard var hooks = plan.config.hooks?.startContainer, !hooks.isEmpty else { return }
+        // Without an environment of its own it has the command's.
+        for position in hooks.indices where hooks[position].env == nil {
+            hooks[position].env = plan.process.spec.env
+        }
+        try HookRunner.run(hooks, "startContainer", state: state(.created))
     }
 
     private func setStreams() throws(RuntimeError) {

@@ -172,10 +172,25 @@ extension ProcessPlan {
         }
     }
 
-    /// HOME from the container's user database, when the config sets none.
-    mutating func addHome() {
-        guard !spec.env.contains(where: { $0.utf8.starts(with: "HOME=".utf8) }) else { return }
-        spec.env.append("HOME=\(Self.home(of: spec.user.uid) ?? "/")")
+    /// Each variable once, with the last value that is given; and HOME from the container's user
+    /// database, when the config sets none.
+    mutating func settleEnvironment() {
+        var names: Set<Substring> = []
+        var kept: [String] = []
+        var hasHome = false
+        for variable in spec.env.reversed() {
+            let name = variable.prefix { $0 != "=" }
+            guard names.insert(name).inserted else { continue }
+            if name == "HOME" {
+                // An empty one is none.
+                if variable.utf8.count == "HOME=".utf8.count { continue }
+                hasHome = true
+            }
+            kept.append(variable)
+        }
+        kept.reverse()
+        if !hasHome { kept.append("HOME=\(Self.home(of: spec.user.uid) ?? "/")") }
+        spec.env = kept
     }
 
     private static func home(of uid: UInt32) -> String? {

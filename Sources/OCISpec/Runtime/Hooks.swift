@@ -41,11 +41,12 @@ public struct Hook: JSONDocument, Equatable {
     public var path: String
     /// With the program's name as the first; empty stands for the path alone.
     public var args: [String] = []
-    public var env: [String] = []
+    /// nil is not the same as empty: `startContainer` hooks then have the process' environment.
+    public var env: [String]?
     /// Seconds.
     public var timeout: Int?
 
-    public init(path: String, args: [String] = [], env: [String] = [], timeout: Int? = nil) {
+    public init(path: String, args: [String] = [], env: [String]? = nil, timeout: Int? = nil) {
         self.path = path
         self.args = args
         self.env = env
@@ -56,7 +57,7 @@ public struct Hook: JSONDocument, Equatable {
         var reader = try ObjectReader(json)
         path = try reader.required("path")
         args = try reader.optional("args") ?? []
-        env = try reader.optional("env") ?? []
+        env = try reader.optional("env")
         timeout = try reader.optional("timeout")
     }
 
@@ -64,7 +65,7 @@ public struct Hook: JSONDocument, Equatable {
         var object = JSONObject()
         object.set("path", path)
         object.set("args", nonEmpty: args)
-        object.set("env", nonEmpty: env)
+        object.set("env", env)
         object.set("timeout", timeout)
         return .object(object)
     }

@@ -173,7 +173,7 @@ extension LinuxResources {
         }
     }
 
-    /// `pids`: -1 (and 0, in use among writers of the file) is no limit.
+    /// `pids`: -1 is no limit.
     public struct Pids: JSONDocument, Equatable {
         public var limit: Int64?
 

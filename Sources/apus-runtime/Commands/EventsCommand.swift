@@ -19,7 +19,7 @@ enum EventsCommand {
     static func run(_ values: Values) throws -> Int32 {
         let id = values.arguments[0]
         let interval = values.duration("interval") ?? .seconds(5)
-        let milliseconds = Int64(clamping: interval / .milliseconds(1))
+        let milliseconds = Int64(min(interval / .milliseconds(1), 1e9))
         guard interval > .zero else {
             throw RuntimeError(.invalidConfig, "duration interval must be greater than 0")
         }

@@ -90,8 +90,9 @@ enum DefaultConfig {
         linux.resources = resources
         linux.namespaces = [
             LinuxNamespace(.pid), LinuxNamespace(.network), LinuxNamespace(.ipc), LinuxNamespace(.uts),
-            LinuxNamespace(.mount), LinuxNamespace(.cgroup),
+            LinuxNamespace(.mount),
         ]
+        if Cgroup.isUnifiedOnly { linux.namespaces.append(LinuxNamespace(.cgroup)) }
         linux.maskedPaths = [
             "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
             "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi",

@@ -5,11 +5,12 @@ enum PidsController: CgroupController {
     static let legacyName = "pids"
     static let unifiedName: String? = "pids"
 
-    static func isAsked(_ resources: LinuxResources) -> Bool { (resources.pids?.limit ?? 0) != 0 }
+    static func isAsked(_ resources: LinuxResources) -> Bool { resources.pids?.limit != nil }
 
     static func setLegacy(_ resources: LinuxResources, in group: CgroupDirectory) throws(CgroupError) {
         guard let limit = resources.pids?.limit else { return }
-        try group.write(limit < 0 ? "max" : String(limit), to: "pids.max")
+        // None at all could not run anything: 0 counts as 1, which systemd's property needs too.
+        try group.write(limit < 0 ? "max" : String(max(1, limit)), to: "pids.max")
     }
 
     static func setUnified(_ resources: LinuxResources, in group: CgroupDirectory) throws(CgroupError) {
