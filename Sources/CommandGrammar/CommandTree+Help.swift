@@ -2,6 +2,7 @@
 extension CommandTree {
     /// The program's own help.
     public func help() -> String {
+        if style == .urfave { return urfaveHelp() }
         var text = "Usage:  \(program) [OPTIONS] COMMAND\n\n\(summary)\n"
         for group in groups {
             let shown = group.commands.filter { !$0.isHidden }
@@ -18,6 +19,7 @@ extension CommandTree {
 
     /// A command's help.
     public func help(for command: Command, path: [String]) -> String {
+        if style == .urfave, !command.isGroup { return urfaveHelp(for: command, path: path) }
         let full = ([program] + path).joined(separator: " ")
         var text = "Usage:  \(usageLine(command, path: path))\n\n"
         text += (command.description.isEmpty ? command.summary : command.description) + "\n"

@@ -73,6 +73,9 @@ extension CommandTree {
 
     private func unknown(_ word: String, among level: [Command], path: [String]) -> UsageError {
         let full = [program] + path
+        if style == .urfave, !word.hasPrefix("-") {
+            return UsageError(.unknownCommand, "No help topic for '\(word)'", command: full)
+        }
         if word.hasPrefix("-"), word.count > 1 {
             return UsageError(.unknownFlag, "unknown flag: \(word)", command: full)
         }

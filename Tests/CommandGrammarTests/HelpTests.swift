@@ -124,4 +124,18 @@ import Testing
         #expect(try Sample.text("completion", "fish").contains("complete -c apus "))
         #expect(Sample.refusal("completion", "tcsh") != nil)
     }
+
+    @Test func helpAsUrfaveHasIt() throws {
+        let help = try Sample.text("--help", in: Sample.runtime)
+        #expect(
+            help.hasPrefix("NAME:\n   apus-runtime - OCI runtime\n\nUSAGE:\n   apus-runtime [global options]")
+        )
+        #expect(help.contains("COMMANDS:\n   run      Run\n   exec     Exec\n"))
+        let run = try Sample.text("run", "-h", in: Sample.runtime)
+        #expect(
+            run.hasPrefix("NAME:\n   apus-runtime run - Run\n\nUSAGE:\n   apus-runtime run [OPTIONS] ID\n"))
+        #expect(run.contains("--bundle, -b"))
+        #expect(
+            Sample.refusal("foo", "-h", in: Sample.runtime)?.message == "No help topic for 'foo'")
+    }
 }
