@@ -42,6 +42,11 @@ public struct CapabilitySet: Equatable, Sendable {
 
     public func contains(_ capability: Capability) -> Bool { bits & 1 << UInt64(capability.number) != 0 }
     public mutating func insert(_ capability: Capability) { bits |= 1 << UInt64(capability.number) }
+    public func subtracting(_ other: CapabilitySet) -> CapabilitySet {
+        var set = self
+        set.bits &= ~other.bits
+        return set
+    }
     public func intersection(_ other: CapabilitySet) -> CapabilitySet {
         CapabilitySet(bits: bits & other.bits)
     }

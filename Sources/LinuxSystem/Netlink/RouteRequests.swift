@@ -86,6 +86,26 @@ extension NetlinkWriter {
     }
 
     @discardableResult
+    public mutating func setDown(index: Int32) -> UInt32 {
+        message(Route.newLink, .acknowledge) {
+            $0.append(UInt32(0))  // AF_UNSPEC, padding, any device type
+            $0.append(index)
+            $0.append(UInt32(0))
+            $0.append(UInt32(1))  // IFF_UP is to change
+        }
+    }
+
+    /// Moves a link into another network namespace and gives it its name there, in one step.
+    @discardableResult
+    public mutating func moveLink(index: Int32, to namespace: Int32, name: String) -> UInt32 {
+        message(Route.newLink, .acknowledge) {
+            $0.interfaceHeader(index: index, up: nil)
+            $0.attribute(Route.linkName, string: name)
+            $0.attribute(Route.linkNamespaceDescriptor, namespace)
+        }
+    }
+
+    @discardableResult
     public mutating func deleteLink(index: Int32) -> UInt32 {
         message(Route.deleteLink, .acknowledge) { $0.interfaceHeader(index: index, up: nil) }
     }
@@ -127,6 +147,25 @@ extension NetlinkWriter {
             $0.append(UInt8(0))
             $0.append(UInt16(0))
             $0.append(UInt32(0))
+        }
+    }
+
+    /// Asks for all addresses of the namespace, of every family.
+    @discardableResult
+    public mutating func dumpInterfaceAddresses() -> UInt32 {
+        message(Route.getAddress, .dump) { $0.append(UInt64(0)) }
+    }
+
+    /// Gives an interface an address that another one had.
+    @discardableResult
+    public mutating func addAddress(_ address: InterfaceAddress, index: Int32) -> UInt32 {
+        message(Route.newAddress, [.acknowledge, .create, .exclusive]) {
+            $0.append(address.family)
+            $0.append(address.prefixLength)
+            $0.append(UInt8(0))  // flags
+            $0.append(address.scope)
+            $0.append(index)
+            for (type, value) in address.attributes { $0.attribute(type, bytes: value) }
         }
     }
 
