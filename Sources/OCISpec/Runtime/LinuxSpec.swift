@@ -16,7 +16,10 @@ public struct LinuxSpec: JSONDocument, Equatable {
     public var readonlyPaths: [String] = []
     public var mountLabel: String?
     public var personality: Personality?
-    /// `intelRdt`, `netDevices`, `memoryPolicy` and what is newer still stay here as they were read.
+    /// Interfaces of the runtime's network namespace that move into the container, by name.
+    public var netDevices: [String: NetDevice] = [:]
+    public var memoryPolicy: MemoryPolicy?
+    /// `intelRdt` and what is newer stay here as they were read.
     public var unknown = JSONObject()
 
     public init() {}
@@ -37,6 +40,8 @@ public struct LinuxSpec: JSONDocument, Equatable {
         readonlyPaths = try reader.optional("readonlyPaths") ?? []
         mountLabel = try reader.optional("mountLabel")
         personality = try reader.optional("personality")
+        netDevices = try reader.optional("netDevices") ?? [:]
+        memoryPolicy = try reader.optional("memoryPolicy")
         unknown = reader.unknown
     }
 
@@ -56,6 +61,8 @@ public struct LinuxSpec: JSONDocument, Equatable {
         object.set("readonlyPaths", nonEmpty: readonlyPaths)
         object.set("mountLabel", mountLabel)
         object.set("personality", personality)
+        object.set("netDevices", nonEmpty: netDevices)
+        object.set("memoryPolicy", memoryPolicy)
         object.append(unknown: unknown)
         return .object(object)
     }
@@ -186,6 +193,56 @@ public struct Personality: JSONDocument, Equatable {
     public var json: JSON {
         var object = JSONObject()
         object.set("domain", domain)
+        object.set("flags", nonEmpty: flags)
+        return .object(object)
+    }
+}
+
+/// One of `linux.netDevices`.
+public struct NetDevice: JSONDocument, Equatable {
+    /// Its name in the container; nil keeps it.
+    public var name: String?
+
+    public init(name: String? = nil) { self.name = name }
+
+    public init(json: JSON) throws(JSONError) {
+        var reader = try ObjectReader(json)
+        name = try reader.optional("name", as: String.self).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    public var json: JSON {
+        var object = JSONObject()
+        object.set("name", name)
+        return .object(object)
+    }
+}
+
+/// `linux.memoryPolicy` (set_mempolicy(2)).
+public struct MemoryPolicy: JSONDocument, Equatable {
+    /// `MPOL_…`
+    public var mode: String
+    /// As in `0-3,7`.
+    public var nodes: String
+    /// `MPOL_F_…` names.
+    public var flags: [String]
+
+    public init(mode: String, nodes: String = "", flags: [String] = []) {
+        self.mode = mode
+        self.nodes = nodes
+        self.flags = flags
+    }
+
+    public init(json: JSON) throws(JSONError) {
+        var reader = try ObjectReader(json)
+        mode = try reader.optional("mode") ?? ""
+        nodes = try reader.optional("nodes") ?? ""
+        flags = try reader.optional("flags") ?? []
+    }
+
+    public var json: JSON {
+        var object = JSONObject()
+        object.set("mode", mode)
+        object.set("nodes", nodes.isEmpty ? nil : nodes)
         object.set("flags", nonEmpty: flags)
         return .object(object)
     }
