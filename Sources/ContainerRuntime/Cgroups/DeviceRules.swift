@@ -53,7 +53,7 @@ struct DeviceRules: Equatable {
     /// - Parameter specified: nothing is allowed before the first of them.
     init(_ specified: [LinuxResources.DeviceRule]) throws(CgroupError) {
         for rule in specified {
-            let access = try Self.access(rule.access)
+            let access = try Self.access(rule.access, allow: rule.allow)
             let kinds: [Kind]
             switch rule.type ?? "a" {
             case "c", "u": kinds = [.character]
@@ -96,7 +96,7 @@ struct DeviceRules: Equatable {
         return rules
     }()
 
-    private static func access(_ text: String?) throws(CgroupError) -> Access {
+    private static func access(_ text: String?, allow: Bool) throws(CgroupError) -> Access {
         guard let text, !text.isEmpty else { return .all }
         var access: Access = []
         for letter in text {
@@ -104,7 +104,10 @@ struct DeviceRules: Equatable {
             case "r": access.insert(.read)
             case "w": access.insert(.write)
             case "m": access.insert(.make)
-            default: throw CgroupError(.invalid, "invalid device access \"\(text)\"")
+            default:
+                if allow { throw CgroupError(.invalid, "invalid device access \"\(text)\"") }
+                // Whatever is to be denied besides what there is (runc takes any letter).
+                return .all
             }
         }
         return access

@@ -103,6 +103,12 @@ import Testing
         #expect(expressed > 200)
     }
 
+    @Test func whateverIsDeniedIsDenied() throws {
+        let strange = try DeviceRules([Rule(allow: false, type: "c", major: 1, minor: 11, access: "rwa")])
+        let plain = try DeviceRules([Rule(allow: false, type: "c", major: 1, minor: 11, access: "rwm")])
+        #expect("\(strange)" == "\(plain)")
+    }
+
     @Test func nonsenseIsRefused() {
         for rule in [
             Rule(allow: true, type: "x"), Rule(allow: true, type: "c", access: "rx"),

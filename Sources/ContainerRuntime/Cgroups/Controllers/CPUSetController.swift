@@ -28,15 +28,25 @@ enum CPUSetController: CgroupController {
     static func inherit(_ group: CgroupDirectory) throws(CgroupError) {
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if try !isEmpty(group.read(file)) { continue }
-            let above = String(group.path[..<(group.path.lastIndex(of: "/") ?? group.path.startIndex)])
             let inherited: String
             do throws(SystemError) {
-                inherited = try File.readText("\(above)/\(file)")
+                inherited = try fill(file, above: group.path)
             } catch {
-                throw CgroupError(error, "read \(above)/\(file)")
+                throw CgroupError(error, "inherit \(file) of cgroup \(group.path)")
             }
             try group.write(inherited, to: file)
         }
+    }
+
+    /// The value of the group above, which has its own from the one above that where someone
+    /// made it and left it empty.
+    private static func fill(_ file: String, above path: String) throws(SystemError) -> String {
+        let above = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        let value = try File.readText("\(above)/\(file)")
+        if !isEmpty(value) { return value }
+        let inherited = try fill(file, above: above)
+        try File.write(inherited, to: "\(above)/\(file)")
+        return inherited
     }
 
     private static func isEmpty(_ text: String) -> Bool { text.isEmpty || text == "\n" }
