@@ -32,6 +32,7 @@ struct ContainerBirth {
         _ = consume ends.second
         do throws(RuntimeError) {
             let container = try accompany(child.pid, channel, plan, state, options)
+            try PidfdSocket.send(child.pidfd.raw, to: options.pidfdSocket)
             return CreatedContainer(
                 pid: child.pid, pidfd: child.pidfd, terminal: container.terminal, channel: container.channel)
         } catch {
@@ -52,11 +53,11 @@ struct ContainerBirth {
             }
         }
         return try during("make the container's process") { () throws(SystemError) in
-            if let user = plan.namespaces.joinedUser {
-                return try UserNamespace.child(of: user) { () throws(SystemError) in
-                    if let pid = plan.namespaces.joinedPID {
-                        try Namespace.join(pid, kinds: LinuxNamespace.Kind.pid.flag)
-                    }
+            if plan.namespaces.joinedUser != nil || plan.namespaces.hasJoinedBesideUser {
+                return try UserNamespace.child(
+                    of: plan.namespaces.joinedUser, before: { plan.namespaces.joinBeforeUser() }
+                ) { () throws(SystemError) in
+                    try plan.namespaces.joinPIDAfterUser()
                     return try start(UInt64(CLONE_PARENT))
                 }
             }
@@ -149,7 +150,19 @@ struct ContainerBirth {
             case .launchFailed(let failure): throw failure.error(command: plan.process.spec.args[0])
             case .hooks:
                 try runHooks(plan, pid)
-                try send(.hooked, channel)
+                try send(.done, channel)
+            case .devices:
+                try NetworkDevices.move(plan.linux.netDevices, to: pid)
+                try send(.done, channel)
+            case .clocks:
+                try setClocks(plan, pid)
+                try send(.done, channel)
+            case .mount(let position):
+                guard plan.mounts.indices.contains(position) else {
+                    throw RuntimeError(.system, "the container's process broke the protocol")
+                }
+                let tree = try plan.mounts[position].open(for: pid)
+                try send(.done, channel, descriptors: [tree.raw])
             case .terminal(let name):
                 terminal = received.descriptors.takeFirst()
                 if let path = options.consoleSocket, let master = terminal.take() {
@@ -159,7 +172,7 @@ struct ContainerBirth {
             case .waiting:
                 try PIDFile.write(pid, to: options.pidFile)
                 return Outcome(terminal: terminal.take(), channel: channel.take())
-            case .mapped, .go, .hooked:
+            case .mapped, .go, .done:
                 throw RuntimeError(.system, "the container's process broke the protocol")
             }
         }
@@ -176,6 +189,15 @@ struct ContainerBirth {
             // It has ended: why, it may have said before.
             if case .failed(let reason) = try? channel.receive().message { throw reason }
             throw RuntimeError(.system, "talk to the container's process", cause: error)
+        }
+    }
+
+    /// Root of a user namespace may not write its own offsets: the file is the host's root's.
+    private func setClocks(_ plan: InitPlan, _ pid: pid_t) throws(RuntimeError) {
+        for (clock, offset) in plan.linux.timeOffsets {
+            try during("set the offset of clock \(clock)") { () throws(SystemError) in
+                try File.write(offset.line(of: clock), to: "/proc/\(pid)/timens_offsets")
+            }
         }
     }
 
@@ -196,8 +218,10 @@ extension LaunchProgram.Failure {
             return RuntimeError(.system, "\(stage.description): \(errno)")
         }
         let isMissing = errno == .noEntry || errno == .notDirectory
-        return RuntimeError(
+        var error = RuntimeError(
             isMissing ? .commandNotFound : .commandNotExecutable, "exec \(command): \(errno)")
+        error.isOfCommand = true
+        return error
     }
 }
 
@@ -207,6 +231,17 @@ enum ConsoleSocket {
         try during("send the terminal to console socket \(path)") { () throws(SystemError) in
             let socket = try UnixSocket.connect(path, .stream)
             try UnixSocket.send(socket.raw, Array(name.utf8), descriptors: [master])
+        }
+    }
+}
+
+/// Who wants to hold the process by a descriptor (as `runc --pidfd-socket` has it).
+enum PidfdSocket {
+    static func send(_ pidfd: Int32, to path: String?) throws(RuntimeError) {
+        guard let path else { return }
+        try during("send the pidfd to socket \(path)") { () throws(SystemError) in
+            let socket = try UnixSocket.connect(path, .stream)
+            try UnixSocket.send(socket.raw, Array("pidfd".utf8), descriptors: [pidfd])
         }
     }
 }

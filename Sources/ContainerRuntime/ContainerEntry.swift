@@ -10,6 +10,8 @@ struct ContainerEntry {
     var options: ExecOptions
     var cgroup: Cgroup?
     var entrance: CgroupEntrance?
+    var affinity: CPUAffinity.Plan
+    var debug: (@Sendable (String) -> Void)?
 
     /// - Parameter initial: the container's first process.
     func enter(_ initial: Int32) throws(RuntimeError) -> CreatedContainer {
@@ -22,13 +24,17 @@ struct ContainerEntry {
                 try File.open("/proc/\(record.pid)/root", O_PATH | O_DIRECTORY)
             }
         }
-        let child = try clone(
-            initial, channel: ends.second.raw, foreign: ends.first.raw, procfs: procfs.raw, root: root?.raw)
+        let ours = ends.first.raw
+        let theirs = ends.second.raw
+        let child = try CPUAffinity.during(affinity.initial) { () throws(RuntimeError) in
+            try clone(initial, channel: theirs, foreign: ours, procfs: procfs.raw, root: root?.raw)
+        }
         let channel = SyncChannel(ends.first)
         _ = consume ends.second
         do throws(RuntimeError) {
             let terminal = try accompany(child.pid, channel)
             try PIDFile.write(child.pid, to: options.pidFile)
+            try PidfdSocket.send(child.pidfd.raw, to: options.pidfdSocket)
             return CreatedContainer(pid: child.pid, pidfd: child.pidfd, terminal: terminal, channel: nil)
         } catch {
             child.abandon()
@@ -129,6 +135,11 @@ final class EntryProcess {
         SignalMask.reset()
         umask(0)
         setsid()
+        if let debug = entry.debug {
+            let mask = (try? CPUAffinity.current.hexadecimal) ?? "unknown"
+            debug("nsexec[\(getpid())]: => nsexec container setup")
+            debug("nsexec[\(getpid())]: affinity: \(mask)")
+        }
         channel.await(.go)
         if let entrance = entry.entrance {
             let errno = entrance.enter(alreadyInUnified: true)
@@ -136,9 +147,12 @@ final class EntryProcess {
                 throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
             }
         }
+        try entry.affinity.finish()
+        try entry.plan.agent?.prepare(procfs)
         // Through the host's procfs, while its rights are the host's.
         try entry.plan.applyToSelf(procfs)
         try joinNamespaces()
+        entry.debug?("child process in init()")
         try SessionKeyring.join("_ses.\(entry.id)")
         try enterRoot()
         let slash = try during("open the container's root") { () throws(SystemError) in
@@ -147,7 +161,8 @@ final class EntryProcess {
         let rootfs = Rootfs(root: slash)
         if entry.plan.spec.terminal {
             let console = try Console(rootfs: rootfs, devpts: nil)
-            try console.attach(size: entry.plan.spec.consoleSize, binding: nil)
+            try console.attach(
+                size: entry.plan.spec.consoleSize, binding: nil, keepsLineEnds: entry.options.keepsLineEnds)
             try during("hand over the terminal") { () throws(SystemError) in
                 try channel.send(.terminal(console.name), descriptors: [console.master.raw])
             }
@@ -158,7 +173,8 @@ final class EntryProcess {
         entry.plan.settleEnvironment()
         try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
         let command = try entry.plan.findCommand()
-        try entry.plan.launch(command, channel: channel)
+        entry.debug?("setns_init: about to exec")
+        try entry.plan.launch(command, channel: channel, debug: entry.debug)
     }
 
     /// All of the first process's namespaces at once (setns(2), pidfds). The PID
@@ -168,12 +184,27 @@ final class EntryProcess {
         for namespace in entry.namespaces where namespace.type != .pid { kinds |= namespace.type.flag }
         guard kinds != 0 else { return }
         try during("join the container's namespaces") { () throws(SystemError) in
-            try Namespace.join(initial, kinds: kinds)
+            do throws(SystemError) {
+                try Namespace.join(initial, kinds: kinds)
+            } catch  where error.errno == .notPermitted && kinds & LinuxNamespace.Kind.user.flag != 0 {
+                try joinOneByOne(kinds)
+            }
             if entry.namespaces.contains(where: { $0.type == .user }) {
                 _ = try retrying("setresgid") { setresgid(0, 0, 0) }
                 _ = try retrying("setresuid") { setresuid(0, 0, 0) }
             }
         }
+    }
+
+    /// Some may belong to another user namespace than the one to join, where its root has no rights.
+    private func joinOneByOne(_ kinds: Int32) throws(SystemError) {
+        let user = LinuxNamespace.Kind.user.flag
+        var rest: [Int32] = []
+        for kind in LinuxNamespace.Kind.allCases where kind != .user && kinds & kind.flag != 0 {
+            if (try? Namespace.join(initial, kinds: kind.flag)) == nil { rest.append(kind.flag) }
+        }
+        try Namespace.join(initial, kinds: user)
+        for kind in rest { try Namespace.join(initial, kinds: kind) }
     }
 
     private func enterRoot() throws(RuntimeError) {

@@ -8,6 +8,8 @@ public struct CreateOptions: Sendable {
     public var consoleSocket: String?
     /// A file for the process's ID, written when the process exists.
     public var pidFile: String?
+    /// A UNIX stream socket that a descriptor of the process is sent to.
+    public var pidfdSocket: String?
     /// How many descriptors from 3 on the process keeps.
     public var preservedDescriptors: Int32
     /// Covers the old root instead of pivoting it away (for roots on an initramfs).
@@ -16,17 +18,21 @@ public struct CreateOptions: Sendable {
     /// Whether the caller takes care of a terminal itself: without that, and without
     /// a console socket, a terminal is refused.
     public var returnsTerminal: Bool
+    /// A terminal leaves the ends of lines to the one that its output is printed on.
+    public var keepsLineEnds = false
     /// `NAME=value` each, added to the config's.
     public var environment: [String]
 
     public init(
         streams: [Int32?] = [nil, nil, nil], consoleSocket: String? = nil, pidFile: String? = nil,
-        preservedDescriptors: Int32 = 0, noPivot: Bool = false, noNewKeyring: Bool = false,
+        pidfdSocket: String? = nil, preservedDescriptors: Int32 = 0, noPivot: Bool = false,
+        noNewKeyring: Bool = false,
         returnsTerminal: Bool = true, environment: [String] = []
     ) {
         self.streams = streams
         self.consoleSocket = consoleSocket
         self.pidFile = pidFile
+        self.pidfdSocket = pidfdSocket
         self.preservedDescriptors = preservedDescriptors
         self.noPivot = noPivot
         self.noNewKeyring = noNewKeyring

@@ -5,19 +5,24 @@ import OCISpec
 /// Runs the config's hooks: one after another, the container's state on their
 /// standard input.
 enum HookRunner {
-    static func run(_ hooks: [Hook], _ kind: String, state: RuntimeState) throws(RuntimeError) {
+    /// - Parameter process: with whose identity and rights they run; nil for the runtime's.
+    static func run(
+        _ hooks: [Hook], _ kind: String, state: RuntimeState, as process: ProcessPlan? = nil
+    ) throws(RuntimeError) {
         guard !hooks.isEmpty else { return }
         let text = state.json.bytes()
         for (position, hook) in hooks.enumerated() {
             do throws(RuntimeError) {
-                try run(hook, state: text)
+                try run(hook, state: text, process)
             } catch {
                 throw error.under("error running \(kind) hook #\(position): \(hook.path)")
             }
         }
     }
 
-    private static func run(_ hook: Hook, state: [UInt8]) throws(RuntimeError) {
+    private static func run(
+        _ hook: Hook, state: [UInt8], _ process: ProcessPlan?
+    ) throws(RuntimeError) {
         let arguments = hook.args.isEmpty ? [hook.path] : hook.args
         let pipes = try during("make pipes", code: .hook) { () throws(SystemError) in
             let pipes = HookPipes(input: try FD.pipe(), output: try FD.pipe())
@@ -26,13 +31,65 @@ enum HookRunner {
             try FD.setNonBlocking(pipes.output.reading.raw, true)
             return pipes
         }
-        let pid = try during("start", code: .hook) { () throws(SystemError) in
-            try Spawn.start(
-                hook.path, arguments, environment: hook.env ?? [],
-                descriptors: [pipes.input.reading.raw, pipes.output.writing.raw, pipes.output.writing.raw])
+        let streams = [pipes.input.reading.raw, pipes.output.writing.raw, pipes.output.writing.raw]
+        let pid: pid_t
+        if let process {
+            pid = try start(hook, arguments, streams, as: process)
+        } else {
+            pid = try during("start", code: .hook) { () throws(SystemError) in
+                try Spawn.start(hook.path, arguments, environment: hook.env ?? [], descriptors: streams)
+            }
         }
         var ends = HookStreams(input: pipes.input.writing, output: pipes.output.reading)
         try ends.converse(state, pid: pid, seconds: hook.timeout)
+    }
+}
+
+extension HookRunner {
+    /// A program in the container is as hostile as its command: it gets no more rights than that.
+    private static func start(
+        _ hook: Hook, _ arguments: [String], _ streams: [Int32], as process: ProcessPlan
+    ) throws(RuntimeError) -> pid_t {
+        var plan = process
+        plan.spec.args = arguments
+        plan.spec.env = hook.env ?? []
+        plan.preservedDescriptors = 0
+        plan.agent = process.agent?.takeSpare()
+        let ends = try during("make the channel", code: .hook) { () throws(SystemError) in
+            try UnixSocket.pair()
+        }
+        let theirs = SyncChannel(ends.second)
+        let child = try during("start", code: .hook) { () throws(SystemError) in
+            try Clone.process(flags: 0) {
+                do throws(RuntimeError) {
+                    try StandardStreams.set(streams)
+                    try plan.launch(hook.path, channel: theirs)
+                } catch {
+                    try? theirs.send(.failed(error))
+                }
+                _exit(1)
+            }
+        }
+        _ = consume theirs
+        let channel = SyncChannel(ends.first)
+        do throws(RuntimeError) {
+            while let message = try during(
+                "start", code: .hook,
+                { () throws(SystemError) in
+                    try channel.receive().message
+                })
+            {
+                switch message {
+                case .failed(let error): throw error
+                case .launchFailed(let failure): throw failure.error(command: hook.path)
+                default: break
+                }
+            }
+        } catch {
+            child.abandon()
+            throw RuntimeError(.hook, "\(error)")
+        }
+        return child.pid
     }
 }
 
@@ -84,9 +141,14 @@ private struct HookStreams: ~Copyable {
         let status = try during("wait", code: .hook) { () throws(SystemError) in try Spawn.wait(pid) }
         guard status.exitCode == 0 else {
             let words = String(decoding: said, as: UTF8.self).split(separator: "\n").joined(separator: "; ")
-            let end = status.signal.map { "signal \($0)" } ?? "exit status \(status.exitCode)"
+            let end = status.signal.map { "signal: \(name(of: $0))" } ?? "exit status \(status.exitCode)"
             throw RuntimeError(.hook, "\(end), output: \(words)")
         }
+    }
+
+    /// `bad system call`
+    private func name(of signal: Int32) -> String {
+        strsignal(signal).map { String(cString: $0).lowercased() } ?? String(signal)
     }
 
     private func watch(_ pid: pid_t) throws(SystemError) -> Descriptor {

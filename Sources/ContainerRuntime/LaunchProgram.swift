@@ -49,6 +49,7 @@ struct LaunchProgram {
         static let seccomp = Stage(rawValue: 11)
         static let report = Stage(rawValue: 12)
         static let execute = Stage(rawValue: 13)
+        static let agent = Stage(rawValue: 14)
         /// A resource limit, by the kernel's number.
         static func limit(_ resource: Int32) -> Stage { Stage(rawValue: 64 + UInt32(resource)) }
 
@@ -67,6 +68,7 @@ struct LaunchProgram {
             case .seccomp: "install seccomp filter"
             case .report: "report"
             case .execute: "exec"
+            case .agent: "send the seccomp listener to its agent"
             case let stage where (64..<80).contains(stage.rawValue):
                 "error setting rlimit \(ProcessPlan.resources[Int(stage.rawValue) - 64])"
             default: "launch"

@@ -45,11 +45,17 @@ extension Runtime {
         }
         let linux = bundle.config.linux ?? LinuxSpec()
         let namespaces = try NamespacePlan(linux.namespaces)
-        let plan = try ProcessPlan(
-            process, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
-            preservedDescriptors: options.preservedDescriptors)
+        var plan = try self.plan(process, linux, preservedDescriptors: options.preservedDescriptors)
+        if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
+            plan.agent = try SeccompAgent(
+                profile,
+                state: RuntimeState(
+                    ociVersion: bundle.config.ociVersion, id: id, status: .creating, pid: 0,
+                    bundle: bundle.path, annotations: bundle.config.annotations),
+                spares: bundle.config.hooks?.startContainer.count ?? 0)
+        }
         let propagation = try Self.propagation(linux.rootfsPropagation)
-        let mounts = try Self.mounts(bundle, namespaces, propagation)
+        let mounts = try Self.mounts(bundle, namespaces)
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
@@ -58,6 +64,7 @@ extension Runtime {
                 created: "\(Timestamp.now)", owner: Self.owner)
             record.annotations = bundle.config.annotations
             record.noPivot = options.noPivot
+            record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
             record.cgroup = cgroups.json
@@ -85,7 +92,8 @@ extension Runtime {
                         cgroups, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
                     propagation: propagation, streams: options.streams, options: options,
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
-                    isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil)
+                    isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil,
+                    reporter: reporter)
                 let birth = ContainerBirth(
                     directory: directory.raw, record: record, cgroups: cgroups, resources: linux.resources,
                     cgroup: cgroup)
@@ -118,16 +126,25 @@ extension Runtime {
 
     // MARK: - Plans
 
+    func plan(
+        _ process: ProcessSpec, _ linux: LinuxSpec, preservedDescriptors: Int32
+    ) throws(RuntimeError) -> ProcessPlan {
+        let plan = try ProcessPlan(
+            process, linux, seccomp: try Self.compile(linux.seccomp),
+            preservedDescriptors: preservedDescriptors)
+        for capability in Capability.allKnown where plan.unraisable.contains(capability) {
+            reporter.warn("can't raise ambient capability \(capability): operation not permitted")
+        }
+        return plan
+    }
+
     static func compile(_ profile: Seccomp?) throws(RuntimeError) -> SeccompFilter? {
         guard let profile else { return nil }
-        let filter: SeccompFilter
         do throws(SeccompError) {
-            filter = try SeccompFilter.compile(profile)
+            return try SeccompFilter.compile(profile)
         } catch {
             throw RuntimeError(.invalidConfig, "linux.seccomp: \(error)")
         }
-        if filter.notifies { throw RuntimeError(.unsupported, "SCMP_ACT_NOTIFY is not supported") }
-        return filter
     }
 
     static func cgroupsPath(_ linux: LinuxSpec, _ id: String) -> String {
@@ -145,35 +162,34 @@ extension Runtime {
         }
     }
 
-    private static func mounts(
-        _ bundle: Bundle, _ namespaces: NamespacePlan, _ propagation: Rootfs.Propagation?
-    ) throws(RuntimeError) -> [MountRequest] {
-        guard namespaces.hasMount else {
-            if bundle.config.mounts.isEmpty { return [] }
-            throw RuntimeError(.invalidConfig, "mounts need a mount namespace")
-        }
+    private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError)
+        -> [MountRequest]
+    {
         var requests: [MountRequest] = []
+        let rootfs = Rootfs.clean(bundle.rootfs)
         for mount in bundle.config.mounts {
-            let request = try MountRequest(mount, bundle: bundle.path)
-            if request.options.isBind, !request.options.isRemount,
-                namespaces.hasUser || request.options.mapsIDs
-            {
-                // The container's root may be unable to reach the source, which we can.
-                request.tree = try during("open mount source") { () throws(SystemError) in
-                    try Rootfs.hostTree(
-                        request.source, recursive: request.options.isRecursive, propagation: propagation)
-                }
-            }
+            let request = try MountRequest(mount, bundle: bundle.path, rootfs: rootfs)
             if request.options.mapsIDs {
-                request.userNamespace = try UserNamespace.make(
-                    uids: request.uidMappings.isEmpty
-                        ? bundle.config.linux?.uidMappings ?? [] : request.uidMappings,
-                    gids: request.gidMappings.isEmpty
-                        ? bundle.config.linux?.gidMappings ?? [] : request.gidMappings)
+                request.userNamespace = try userNamespace(for: request, bundle.config.linux, namespaces)
             }
             requests.append(request)
         }
         return requests
+    }
+
+    /// Whose mapping an idmapped mount has: its own, else the container's.
+    private static func userNamespace(
+        for request: MountRequest, _ linux: LinuxSpec?, _ namespaces: NamespacePlan
+    ) throws(RuntimeError) -> Descriptor {
+        if request.uidMappings.isEmpty, let joined = namespaces.joinedUser {
+            return try during("duplicate descriptor") { () throws(SystemError) in
+                Descriptor(
+                    owning: try checked("fcntl") { linux_fcntl(joined, F_DUPFD_CLOEXEC, 3) })
+            }
+        }
+        return try UserNamespace.make(
+            uids: request.uidMappings.isEmpty ? linux?.uidMappings ?? [] : request.uidMappings,
+            gids: request.gidMappings.isEmpty ? linux?.gidMappings ?? [] : request.gidMappings)
     }
 
     private static func propagation(_ name: String?) throws(RuntimeError) -> Rootfs.Propagation? {

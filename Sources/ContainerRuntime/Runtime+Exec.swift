@@ -9,19 +9,28 @@ public struct ExecOptions: Sendable {
     /// A UNIX stream socket that the terminal's master is sent to; nil returns it.
     public var consoleSocket: String?
     public var pidFile: String?
+    /// A UNIX stream socket that a descriptor of the process is sent to.
+    public var pidfdSocket: String?
     public var preservedDescriptors: Int32
     /// Also in a paused container, where the process waits until that goes on.
     public var ignoresPaused: Bool
+    /// A terminal leaves the ends of lines to the one that its output is printed on.
+    public var keepsLineEnds = false
+    /// Groups below the container's own to run in, by controller; the empty name is for all.
+    public var cgroups: [String: String]
 
     public init(
         streams: [Int32?] = [nil, nil, nil], consoleSocket: String? = nil, pidFile: String? = nil,
-        preservedDescriptors: Int32 = 0, ignoresPaused: Bool = false
+        pidfdSocket: String? = nil, preservedDescriptors: Int32 = 0, ignoresPaused: Bool = false,
+        cgroups: [String: String] = [:]
     ) {
         self.streams = streams
         self.consoleSocket = consoleSocket
         self.pidFile = pidFile
+        self.pidfdSocket = pidfdSocket
         self.preservedDescriptors = preservedDescriptors
         self.ignoresPaused = ignoresPaused
+        self.cgroups = cgroups
     }
 }
 
@@ -59,23 +68,44 @@ extension Runtime {
         }
         let config = try Self.config(directory)
         let linux = config.linux ?? LinuxSpec()
-        let plan = try ProcessPlan(
-            spec, seccomp: try Self.compile(linux.seccomp), personality: linux.personality,
-            preservedDescriptors: options.preservedDescriptors)
-        let cgroup = try Self.cgroup(record)
+        var plan = try self.plan(spec, linux, preservedDescriptors: options.preservedDescriptors)
+        if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
+            var state = try Self.state(directory, record)
+            state.status = .running
+            plan.agent = try SeccompAgent(profile, state: state)
+        }
+        let cgroup = try Self.cgroup(record, below: options.cgroups)
         var entry = ContainerEntry(
             id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
-            cgroup: cgroup, entrance: try? cgroup?.openEntrance())
+            cgroup: cgroup, entrance: try? cgroup?.openEntrance(),
+            affinity: try CPUAffinity.Plan(spec.execCPUAffinity), debug: reporter.debug)
         do throws(RuntimeError) {
             do throws(RuntimeError) {
                 return try entry.enter(initial.raw)
             } catch  where error.cause?.operation == "clone3" && entry.entrance != nil {
+                guard options.cgroups.isEmpty else {
+                    throw RuntimeError(
+                        .system, "error adding pid of the process to cgroups", cause: error.cause)
+                }
                 // A v2 group with groups below may take no process in: then it goes where the first is.
                 entry.entrance = nil
                 return try entry.enter(initial.raw)
             }
         } catch {
             throw error.under("exec failed")
+        }
+    }
+
+    /// The group that an added process enters.
+    private static func cgroup(
+        _ record: StateRecord, below paths: [String: String]
+    ) throws(RuntimeError) -> Cgroup? {
+        let cgroup = try cgroup(record)
+        guard !paths.isEmpty, let cgroup else { return cgroup }
+        do throws(CgroupError) {
+            return try cgroup.below(paths)
+        } catch {
+            throw RuntimeError(.system, "error adding pid of the process to cgroups: \(error)")
         }
     }
 }

@@ -11,8 +11,9 @@ extension Runtime {
         guard let record = try directory.record() else {
             throw RuntimeError(.wrongState, "container not running")
         }
-        if all {
-            try signalAll(record, signal)
+        // The end of a first process that shares its PID namespace ends no other process.
+        if all || signal == SIGKILL && record.sharesPIDs {
+            try signalAll(record, signal, mustExist: !all)
             return
         }
         guard let process = try Self.open(record) else {
@@ -31,9 +32,12 @@ extension Runtime {
         }
     }
 
-    private func signalAll(_ record: StateRecord, _ signal: Int32) throws(RuntimeError) {
-        guard let cgroup = try Self.cgroup(record) else {
-            throw RuntimeError(.wrongState, "container not running")
+    private func signalAll(
+        _ record: StateRecord, _ signal: Int32, mustExist: Bool
+    ) throws(RuntimeError) {
+        guard let cgroup = try Self.cgroup(record), cgroup.exists else {
+            if mustExist { throw RuntimeError(.wrongState, "container not running") }
+            return
         }
         do throws(CgroupError) {
             if signal == SIGKILL { try cgroup.kill() } else { try cgroup.signal(signal) }

@@ -14,9 +14,13 @@ import OCISpec
 /// in this code (see `Clone`). It is not dumpable afterwards.
 public final class Runtime: Sendable {
     public let root: String
+    let reporter: RuntimeReporter
 
     /// - Parameter root: an absolute path; it is made when the first container is.
-    public init(root: String) { self.root = root }
+    public init(root: String, reporter: RuntimeReporter = RuntimeReporter()) {
+        self.root = root
+        self.reporter = reporter
+    }
 
     /// Keeps the container's processes from looking into this process, or into
     /// the copy of it that enters the container's namespaces: without this they

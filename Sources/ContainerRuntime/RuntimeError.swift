@@ -25,6 +25,8 @@ public struct RuntimeError: Error, Equatable, Sendable, CustomStringConvertible 
     public var message: String
     /// The kernel's answer, where there is one.
     public var cause: SystemError?
+    /// The container was complete; all that failed is the execution of its command.
+    public var isOfCommand = false
 
     public init(_ code: Code, _ message: String, cause: SystemError? = nil) {
         self.code = code
@@ -44,7 +46,7 @@ public struct RuntimeError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     func under(_ outer: String) -> RuntimeError {
-        RuntimeError(code, "\(outer): \(message)", cause: cause)
+        isOfCommand ? self : RuntimeError(code, "\(outer): \(message)", cause: cause)
     }
 }
 

@@ -8,8 +8,12 @@ import LinuxSystem
 ///     writes the ID maps         ── mapped ──────▶  (with a user namespace only)
 ///                                                   namespaces, mounts, devices
 ///     cgroup, state.json         ── go+fds ──────▶  joins the v1 groups
+///     what takes the host's      ◀─ clocks ──────   (where they are asked for only)
+///     rights                     ◀─ devices ─────
+///                                ◀─ mount ───────
+///                                ── done+fd ─────▶
 ///     prestart, createRuntime    ◀─ hooks ───────   (with such hooks only)
-///                                ── hooked ──────▶
+///                                ── done ────────▶
 ///                                                   createContainer, pivot_root
 ///     keeps or passes it on      ◀─ terminal+fd ─   (with a terminal only)
 ///                                ◀─ waiting ─────   (`create`: then it waits at the FIFO)
@@ -21,7 +25,9 @@ import LinuxSystem
 /// program. Either side takes an early end of file for the other's death: a
 /// killed runtime leaves no process behind.
 enum SyncMessage: Equatable {
-    case mapped, go, hooks, hooked, waiting, executing
+    case mapped, go, hooks, clocks, devices, done, waiting, executing
+    /// The config's mount whose source the process cannot open itself.
+    case mount(Int)
     /// With the master's descriptor: the terminal's name in the container.
     case terminal(String)
     case failed(RuntimeError)
@@ -32,7 +38,10 @@ enum SyncMessage: Equatable {
         case .mapped: UInt8(ascii: "M")
         case .go: UInt8(ascii: "G")
         case .hooks: UInt8(ascii: "H")
-        case .hooked: UInt8(ascii: "h")
+        case .clocks: UInt8(ascii: "C")
+        case .devices: UInt8(ascii: "D")
+        case .mount: UInt8(ascii: "B")
+        case .done: UInt8(ascii: "d")
         case .waiting: UInt8(ascii: "W")
         case .executing: Self.executingLetter
         case .terminal: UInt8(ascii: "T")
@@ -50,6 +59,7 @@ enum SyncMessage: Equatable {
 
     var bytes: [UInt8] {
         if case .terminal(let name) = self { return [letter] + name.utf8 + Array("       ".utf8) }
+        if case .mount(let position) = self { return [letter] + "\(position)       ".utf8 }
         guard case .failed(let error) = self else { return [letter] }
         var bytes = [
             letter, error.code.rawValue, UInt8(truncatingIfNeeded: error.cause?.errno.rawValue ?? 0),
@@ -70,7 +80,13 @@ enum SyncMessage: Equatable {
         case UInt8(ascii: "M"): self = .mapped
         case UInt8(ascii: "G"): self = .go
         case UInt8(ascii: "H"): self = .hooks
-        case UInt8(ascii: "h"): self = .hooked
+        case UInt8(ascii: "C"): self = .clocks
+        case UInt8(ascii: "D"): self = .devices
+        case UInt8(ascii: "d"): self = .done
+        case UInt8(ascii: "B"):
+            let digits = bytes.dropFirst().prefix { $0 != UInt8(ascii: " ") }
+            guard let position = Int(String(decoding: digits, as: UTF8.self)) else { return nil }
+            self = .mount(position)
         case UInt8(ascii: "W"): self = .waiting
         case UInt8(ascii: "X"): self = .executing
         case UInt8(ascii: "T"):

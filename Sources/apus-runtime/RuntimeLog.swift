@@ -5,7 +5,7 @@ import LinuxSystem
 
 /// Where failures are told: as runc does it, so that engines find the reason in
 /// the log file that they named.
-struct RuntimeLog {
+struct RuntimeLog: Sendable {
     private var path: String?
     private var isJSON = false
 
@@ -20,14 +20,54 @@ struct RuntimeLog {
         }
     }
 
-    func fail(_ message: String) { tell("error", message) }
+    /// - Parameter plainly: as the container's process would say it.
+    func fail(_ message: String, plainly: Bool = false) {
+        if plainly, path == nil {
+            try? FD.writeAll(2, message + "\n")
+        } else {
+            tell("error", message)
+        }
+    }
 
     func warn(_ message: String) { tell("warning", message) }
 
+    /// - Parameter debug: with what is done, step by step.
+    func reporter(debug: Bool) throws(RuntimeError) -> RuntimeReporter {
+        let log = self
+        var reporter = RuntimeReporter { log.warn($0) }
+        guard debug else { return reporter }
+        let file = try debugFile()
+        reporter.debug = { try? FD.writeAll(file.descriptor.raw, log.line("debug", $0) + "\n") }
+        reporter.debugDescriptor = file.descriptor.raw
+        return reporter
+    }
+
+    private final class OpenFile: Sendable {
+        let descriptor: Descriptor
+        init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    }
+
+    /// Open from the start: in the container's process the log's path leads nowhere, and the
+    /// standard error is the container's.
+    private func debugFile() throws(RuntimeError) -> OpenFile {
+        do throws(SystemError) {
+            if let path { return OpenFile(try Self.open(path)) }
+            return OpenFile(
+                Descriptor(
+                    owning: try checked("duplicate descriptor") { linux_fcntl(2, F_DUPFD_CLOEXEC, 3) }))
+        } catch {
+            throw RuntimeError(.system, "open the log", cause: error)
+        }
+    }
+
+    private static func open(_ path: String) throws(SystemError) -> Descriptor {
+        try File.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
+    }
+
     private func tell(_ level: String, _ message: String) {
-        if let path, let file = try? File.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644) {
+        if let path, let file = try? Self.open(path) {
             try? FD.writeAll(file.raw, line(level, message) + "\n")
-            try? FD.writeAll(2, message + "\n")
+            if level == "error" { try? FD.writeAll(2, message + "\n") }
         } else {
             try? FD.writeAll(2, line(level, message) + "\n")
         }

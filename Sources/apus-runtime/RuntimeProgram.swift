@@ -9,19 +9,31 @@ enum RuntimeProgram {
 
     static var tree: CommandTree {
         CommandTree(
-            program: "apus-runtime", summary: "Open Container Initiative runtime",
+            program: name, summary: "Open Container Initiative runtime",
             version: "apus-runtime version \(version)\nspec: \(specVersion)", style: .urfave,
             globals: globals,
             groups: [
                 CommandTree.Group(
                     "COMMANDS",
                     [
-                        CreateCommand.command, DeleteCommand.command, EventsCommand.command, ExecCommand.command,
+                        CheckpointCommand.command, CreateCommand.command, DeleteCommand.command,
+                        EventsCommand.command, ExecCommand.command,
                         FeaturesCommand.command, KillCommand.command, ListCommand.command,
-                        PauseCommand.command, PSCommand.command, ResumeCommand.command, RunCommand.command,
-                        SpecCommand.command, StartCommand.command, StateCommand.command, UpdateCommand.command,
+                        PauseCommand.command, PSCommand.command, RestoreCommand.command,
+                        ResumeCommand.command, RunCommand.command,
+                        SpecCommand.command, StartCommand.command, StateCommand.command,
+                        UpdateCommand.command,
                     ])
             ])
+    }
+
+    /// As it was called: it may stand in another runtime's place.
+    static var name: String {
+        let called = CommandLine.arguments.first ?? ""
+        let name = called.utf8.lastIndex(of: UInt8(ascii: "/")).map {
+            called[called.utf8.index(after: $0)...]
+        }
+        return name.map(String.init) ?? called
     }
 
     private static var globals: [Flag] {
@@ -88,7 +100,7 @@ enum RuntimeProgram {
             }
             return try command.action?(values) ?? 0
         } catch {
-            log.fail("\(error)")
+            log.fail("\(error)", plainly: (error as? RuntimeError)?.isOfCommand ?? false)
             return exitCode(of: error, command.name, values)
         }
     }
@@ -101,12 +113,14 @@ enum RuntimeProgram {
 
 extension Values {
     var runtime: Runtime {
-        var root = string("root") ?? "/run/apus-runtime"
-        if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
-            root = String(cString: directory) + "/" + root
-            free(directory)
+        get throws(RuntimeError) {
+            var root = string("root") ?? "/run/apus-runtime"
+            if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
+                root = String(cString: directory) + "/" + root
+                free(directory)
+            }
+            return Runtime(root: root, reporter: try RuntimeLog(self).reporter(debug: bool("debug")))
         }
-        return Runtime(root: root)
     }
 }
 

@@ -217,8 +217,12 @@ extension CgroupDirectory {
             })
     }
 
-    private static func entry(_ major: UInt64, _ minor: UInt64, _ operation: String, _ value: UInt64) -> JSON {
-        ["major": .unsigned(major), "minor": .unsigned(minor), "op": .string(operation), "value": .unsigned(value)]
+    private static func entry(_ major: UInt64, _ minor: UInt64, _ operation: String, _ value: UInt64) -> JSON
+    {
+        [
+            "major": .unsigned(major), "minor": .unsigned(minor), "op": .string(operation),
+            "value": .unsigned(value),
+        ]
     }
 
     fileprivate var legacyIO: JSON {
@@ -265,7 +269,9 @@ extension CgroupDirectory {
         let isUnified = version == .v2
         let suffix = isUnified ? ".current" : ".usage_in_bytes"
         for file in (try? File.names(in: path)) ?? [] {
-            guard file.hasPrefix("hugetlb."), file.hasSuffix(suffix), !file.contains(".rsvd") else { continue }
+            guard file.hasPrefix("hugetlb."), file.hasSuffix(suffix), !file.contains(".rsvd") else {
+                continue
+            }
             let name = String(file.dropFirst("hugetlb.".count).dropLast(suffix.count))
             var entry = JSONObject()
             entry.put("usage", value(file))

@@ -141,7 +141,7 @@ struct CgroupLayout {
     }
 
     /// `\040` and the like.
-    private static func unescape(_ field: Substring) -> String {
+    static func unescape(_ field: Substring) -> String {
         guard field.contains("\\") else { return String(field) }
         var bytes: [UInt8] = []
         var rest = Array(field.utf8)[...]

@@ -44,7 +44,8 @@ final class CgroupPlan {
         for (mount, path) in zip(layout.mounts, paths) {
             let found = try CgroupDirectory.find(path.path, mount.version, mount.controllers)
             if let found, try !found.pids().isEmpty {
-                throw CgroupError(.inUse, "container's cgroup is not empty: \(path.path) has processes already")
+                throw CgroupError(
+                    .inUse, "container's cgroup is not empty: \(path.path) has processes already")
             }
         }
     }

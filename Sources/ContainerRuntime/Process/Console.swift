@@ -48,9 +48,17 @@ struct Console: ~Copyable {
     /// Makes the terminal this process's controlling one and its three streams.
     /// The process leads a session.
     /// - Parameter device: where the terminal is to be found besides (`/dev/console`).
-    func attach(size: ConsoleSize?, binding rootfs: Rootfs?) throws(RuntimeError) {
+    /// - Parameter keepsLineEnds: leaves them to the terminal behind this one.
+    func attach(
+        size: ConsoleSize?, binding rootfs: Rootfs?, keepsLineEnds: Bool
+    ) throws(RuntimeError) {
         try during("set up the terminal") { () throws(SystemError) in
             let peer = try Terminal.peer(ofMaster: master.raw)
+            if keepsLineEnds {
+                var attributes = try Terminal.attributes(of: peer.raw)
+                attributes.c_oflag &= ~tcflag_t(ONLCR)
+                try Terminal.setAttributes(of: peer.raw, attributes)
+            }
             if let size {
                 try Terminal.setSize(
                     of: peer.raw,

@@ -2,32 +2,6 @@ import JSONText
 import LinuxSystem
 import OCISpec
 
-/// All that the container's first process needs, decided before it exists.
-struct InitPlan {
-    var id: String
-    var bundle: String
-    var config: RuntimeConfig
-    var rootfs: String
-    var process: ProcessPlan
-    var mounts: [MountRequest]
-    var namespaces: NamespacePlan
-    var cgroupMounts: CgroupMounts
-    var propagation: Rootfs.Propagation?
-    /// What its standard streams become; nil keeps the runtime's.
-    var streams: [Int32?]
-    var options: CreateOptions
-    /// Where `start` is waited for; nil starts at once.
-    var startFIFO: HeldDescriptor?
-    /// Descriptors of the runtime's that would keep something alive here.
-    var foreign: [Int32]
-    /// The group was complete before the process was made; otherwise the way into
-    /// it comes with the word to go on.
-    var entrance: CgroupEntrance?
-    var isBornInCgroup: Bool
-
-    var linux: LinuxSpec { config.linux ?? LinuxSpec() }
-}
-
 /// What the container's first process does before it becomes the container's
 /// command. The order is explained where it matters; `SyncMessage` shows the
 /// conversation.
@@ -56,6 +30,8 @@ final class ContainerInit {
     }
 
     private func prepare() throws(RuntimeError) -> Never {
+        let debug = plan.reporter.debug
+        debug?("nsexec[\(getpid())]: => nsexec container setup")
         // The runtime's end of the channel above all: with a copy here its death would go unnoticed.
         for fd in plan.foreign { close(fd) }
         SignalMask.reset()
@@ -63,40 +39,58 @@ final class ContainerInit {
         setsid()
         if let entrance = plan.entrance { try join(entrance.enter(alreadyInUnified: plan.isBornInCgroup)) }
         if plan.namespaces.hasNewUser { channel.await(.mapped) }
-        if plan.namespaces.hasUser { try becomeRoot() }
+        // While the files of this process in /proc are its own.
+        if plan.namespaces.hasUser {
+            try plan.process.adjustOOMScore(procfs)
+            try becomeRoot()
+        }
         try plan.namespaces.enter(withCgroup: plan.entrance != nil)
         if plan.namespaces.isNew(.time) { try setClocks() }
         if plan.namespaces.isNew(.network) { try LoopbackInterface.bringUp() }
+        if !plan.linux.netDevices.isEmpty { try ask(.devices) }
+        debug?("child process in init()")
         if !plan.options.noNewKeyring { try SessionKeyring.join("_ses.\(plan.id)") }
         try setNames()
 
+        let command = try settle()
+        if let fifo = plan.startFIFO?.descriptor.raw {
+            try closeOthers(keeping: fifo)
+            waitForStart(fifo)
+        }
+        try startContainerHooks()
+        debug?("init: closing the pipe to signal completion")
+        try plan.process.launch(command, channel: channel, debug: debug)
+    }
+
+    /// The way into the root file system, and what is set up there.
+    /// - Returns: the command's file.
+    private func settle() throws(RuntimeError) -> String {
         let rootfs = try prepareRootfs()
         try awaitGo()
         try runHooks(rootfs)
         try rootfs.mask(plan.linux.maskedPaths)
         try rootfs.makeReadOnly(plan.linux.readonlyPaths)
-        if plan.namespaces.list.contains(where: { $0.type == .mount }) {
+        if plan.namespaces.hasMount {
             try rootfs.enter(propagation: plan.propagation, withoutPivot: plan.options.noPivot)
         } else {
             try rootfs.change()
         }
         try finish(rootfs)
         try Sysctl.write(plan.linux.sysctl, procfs)
-        try plan.process.applyToSelf(procfs)
+        try plan.process.applyToSelf(procfs, isAdjusted: plan.namespaces.hasUser)
+        try plan.process.agent?.prepare(procfs)
         try setStreams()
         try plan.process.ownStreams()
         plan.process.settleEnvironment()
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
-        let command = try plan.process.findCommand()
-        waitForStart()
-        try startContainerHooks()
-        try plan.process.launch(command, channel: channel)
+        return try plan.process.findCommand()
     }
 
     private func join(_ errno: Int32) throws(RuntimeError) {
         if errno != 0 {
             throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
         }
+        CPUAffinity.reset()
     }
 
     /// The state is written when this returns, the group complete and joined.
@@ -121,11 +115,25 @@ final class ContainerInit {
 
     /// Holds from execve(2) on, which enters the new time namespace (time_namespaces(7)).
     private func setClocks() throws(RuntimeError) {
+        guard !plan.linux.timeOffsets.isEmpty else { return }
+        if plan.namespaces.hasUser {
+            try ask(.clocks)
+            return
+        }
         for (clock, offset) in plan.linux.timeOffsets {
             try during("set the offset of clock \(clock)") { () throws(SystemError) in
-                try procfs.write("\(clock) \(offset.secs) \(offset.nanosecs)", to: "self/timens_offsets")
+                try procfs.write(offset.line(of: clock), to: "self/timens_offsets")
             }
         }
+    }
+
+    /// Has the runtime do what takes the host's rights.
+    @discardableResult
+    private func ask(_ request: SyncMessage) throws(RuntimeError) -> PassedDescriptors {
+        // The runtime listens after that only.
+        try awaitGo()
+        try during("ask the runtime") { () throws(SystemError) in try channel.send(request) }
+        return channel.await(.done)
     }
 
     private func setNames() throws(RuntimeError) {
@@ -144,18 +152,13 @@ final class ContainerInit {
     // MARK: - Root file system
 
     private func prepareRootfs() throws(RuntimeError) -> Rootfs {
-        guard plan.namespaces.list.contains(where: { $0.type == .mount }) else {
-            let path = plan.rootfs
-            return Rootfs(
-                root: try during("open the root file system") { () throws(SystemError) in
-                    try File.open(path, O_PATH | O_DIRECTORY)
-                })
-        }
         let rootfs = try Rootfs.mount(
-            path: plan.rootfs, tree: rootTree, propagation: plan.propagation)
-        for request in plan.mounts {
+            path: plan.rootfs, tree: rootTree, propagation: plan.propagation,
+            inHost: !plan.namespaces.hasMount)
+        for (position, request) in plan.mounts.enumerated() {
             // The groups' directories have to be there.
             if request.isCgroup { try awaitGo() }
+            if plan.namespaces.hasUser { try openSource(of: request, position) }
             try rootfs.mount(request, label: plan.linux.mountLabel, cgroups: plan.cgroupMounts)
         }
         if !hasHostDev {
@@ -165,6 +168,19 @@ final class ContainerInit {
         return rootfs
     }
 
+    /// A user namespace's root may be unable to reach a source, or to map its owners.
+    private func openSource(of request: MountRequest, _ position: Int) throws(RuntimeError) {
+        let options = request.options
+        guard options.isBind, !options.isRemount else { return }
+        if !options.mapsIDs {
+            request.tree = try? Mount.clone(request.source, recursive: options.isRecursive)
+            if request.tree != nil { return }
+        }
+        var opened = try ask(.mount(position))
+        request.tree = opened.takeFirst()
+        _ = request.takeUserNamespace()
+    }
+
     /// A bind-mounted /dev is someone else's: nothing is made in it.
     private var hasHostDev: Bool {
         plan.mounts.contains { $0.destination == "/dev" && $0.options.isBind }
@@ -172,7 +188,9 @@ final class ContainerInit {
 
     private func openTerminal(_ rootfs: Rootfs) throws(RuntimeError) {
         let console = try Console(rootfs: rootfs, devpts: rootfs.mount(at: "/dev/pts"))
-        try console.attach(size: plan.process.spec.consoleSize, binding: hasHostDev ? nil : rootfs)
+        try console.attach(
+            size: plan.process.spec.consoleSize, binding: hasHostDev ? nil : rootfs,
+            keepsLineEnds: plan.options.keepsLineEnds)
         try during("hand over the terminal") { () throws(SystemError) in
             try channel.send(.terminal(console.name), descriptors: [console.master.raw])
         }
@@ -204,8 +222,7 @@ final class ContainerInit {
     private func runHooks(_ rootfs: Rootfs) throws(RuntimeError) {
         guard let hooks = plan.config.hooks else { return }
         if !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty {
-            try during("ask for hooks") { () throws(SystemError) in try channel.send(.hooks) }
-            channel.await(.hooked)
+            try ask(.hooks)
         }
         if !hooks.createContainer.isEmpty {
             // Relative paths are the root's, whose mounts are all there.
@@ -223,7 +240,7 @@ final class ContainerInit {
         for position in hooks.indices where hooks[position].env == nil {
             hooks[position].env = plan.process.spec.env
         }
-        try HookRunner.run(hooks, "startContainer", state: state(.created))
+        try HookRunner.run(hooks, "startContainer", state: state(.created), as: plan.process)
     }
 
     private func setStreams() throws(RuntimeError) {
@@ -231,32 +248,33 @@ final class ContainerInit {
         try StandardStreams.set(plan.streams)
     }
 
+    /// Who waits for long holds nothing of the host's, nor of the caller's, any more.
+    private func closeOthers(keeping fifo: Int32) throws(RuntimeError) {
+        var kept = [fifo, channel.raw]
+        if let agent = plan.process.agent { kept += agent.descriptors }
+        if let descriptor = plan.reporter.debugDescriptor { kept.append(descriptor) }
+        try during("close descriptors") { () throws(SystemError) in
+            var first = 3 + plan.process.preservedDescriptors
+            for descriptor in kept.sorted() + [Int32.max] where descriptor >= first {
+                if descriptor > first {
+                    _ = try checked("close_range") {
+                        linux_syscall(Int(SYS_close_range), Int(first), Int(descriptor) - 1, 0, 0, 0, 0)
+                    }
+                }
+                first = descriptor &+ 1
+            }
+        }
+    }
+
     /// A FIFO that is open both ways here blocks readers and never ends.
-    private func waitForStart() {
-        guard let fifo = plan.startFIFO?.descriptor.raw else { return }
+    private func waitForStart(_ fifo: Int32) {
+        // The first process of a PID namespace gets no signal that it has no handler for.
+        for ending in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] { signal(ending) { _exit(128 + $0) } }
         try? channel.send(.waiting)
         var byte: UInt8 = 0
         while read(fifo, &byte, 1) != 1 {
             if Errno.current != .interrupted { _exit(1) }
         }
         close(fifo)
-    }
-}
-
-/// Puts descriptors in the places of the standard streams.
-enum StandardStreams {
-    static func set(_ streams: [Int32?]) throws(RuntimeError) {
-        try during("set the standard streams") { () throws(SystemError) in
-            // Out of the way first: one may stand where another has to go.
-            var lifted: [(source: Int32, place: Int32)] = []
-            for (place, stream) in streams.enumerated() {
-                guard let stream else { continue }
-                let copy = try checked("duplicate descriptor", "\(stream)") {
-                    linux_fcntl(stream, F_DUPFD_CLOEXEC, 64)
-                }
-                lifted.append((copy, Int32(place)))
-            }
-            for (source, place) in lifted { _ = try retrying("dup3") { dup3(source, place, 0) } }
-        }
     }
 }

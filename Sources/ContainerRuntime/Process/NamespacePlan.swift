@@ -40,6 +40,7 @@ final class NamespacePlan {
     private final class JoinedNamespace {
         let kind: LinuxNamespace.Kind
         let file: Descriptor
+        var isJoined = false
         init(kind: LinuxNamespace.Kind, file: consuming Descriptor) {
             self.kind = kind
             self.file = file
@@ -69,7 +70,7 @@ final class NamespacePlan {
         }
     }
 
-    private func has(_ kind: LinuxNamespace.Kind) -> Bool { list.contains { $0.type == kind } }
+    func has(_ kind: LinuxNamespace.Kind) -> Bool { list.contains { $0.type == kind } }
     func isNew(_ kind: LinuxNamespace.Kind) -> Bool {
         list.contains { $0.type == kind && $0.path == nil }
     }
@@ -95,6 +96,24 @@ final class NamespacePlan {
     var joinedPID: Int32? { joined.first { $0.kind == .pid }?.file.raw }
     var joinedUser: Int32? { joined.first { $0.kind == .user }?.file.raw }
 
+    /// Whether some are to be joined by a process that is not in the user namespace yet: they
+    /// may belong to another one, where root of this has no rights.
+    var hasJoinedBesideUser: Bool { hasUser && joined.contains { $0.kind != .user } }
+
+    /// Joins what the host's rights allow to join; the rest may belong to the user namespace.
+    func joinBeforeUser() {
+        for namespace in joined where namespace.kind != .user && namespace.kind != .mount {
+            namespace.isJoined = (try? Namespace.join(namespace.file.raw, kinds: namespace.kind.flag)) != nil
+        }
+    }
+
+    /// The PID namespace, where that could not be done before.
+    func joinPIDAfterUser() throws(SystemError) {
+        for namespace in joined where namespace.kind == .pid && !namespace.isJoined {
+            try Namespace.join(namespace.file.raw, kinds: namespace.kind.flag)
+        }
+    }
+
     /// In the first process: joins and makes namespaces. The mount namespace comes
     /// last of those joined; a time namespace is for children and needs no more here.
     /// - Parameter withCgroup: the cgroup namespace too; else `enterCgroup()` makes it.
@@ -102,7 +121,9 @@ final class NamespacePlan {
         for mountsNow in [false, true] {
             for namespace in joined {
                 let kind = namespace.kind
-                guard kind != .pid, kind != .user, (kind == .mount) == mountsNow else { continue }
+                guard kind != .pid, kind != .user, !namespace.isJoined, (kind == .mount) == mountsNow else {
+                    continue
+                }
                 try during("join the \(kind.rawValue) namespace") { () throws(SystemError) in
                     try Namespace.join(namespace.file.raw, kinds: kind.flag)
                 }

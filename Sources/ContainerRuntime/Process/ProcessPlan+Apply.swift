@@ -3,12 +3,10 @@ import OCISpec
 
 extension ProcessPlan {
     /// What the process sets for itself through the host's procfs.
-    func applyToSelf(_ procfs: borrowing Procfs) throws(RuntimeError) {
-        if let adjustment = spec.oomScoreAdj {
-            try during("set oom_score_adj to \(adjustment)") { () throws(SystemError) in
-                try procfs.write(String(adjustment), to: "self/oom_score_adj")
-            }
-        }
+    /// - Parameter isAdjusted: its OOM score is set already.
+    func applyToSelf(_ procfs: borrowing Procfs, isAdjusted: Bool = false) throws(RuntimeError) {
+        if !isAdjusted { try adjustOOMScore(procfs) }
+        try memoryPolicy?.set()
         if let profile = spec.apparmorProfile, !profile.isEmpty {
             try during("apply apparmor profile \(profile)") { () throws(SystemError) in
                 try procfs.write("exec \(profile)", to: "thread-self/attr/exec")
@@ -29,6 +27,13 @@ extension ProcessPlan {
         try applyScheduling()
     }
 
+    func adjustOOMScore(_ procfs: borrowing Procfs) throws(RuntimeError) {
+        guard let adjustment = spec.oomScoreAdj else { return }
+        try during("set oom_score_adj to \(adjustment)") { () throws(SystemError) in
+            try procfs.write(String(adjustment), to: "self/oom_score_adj")
+        }
+    }
+
     private func applyScheduling() throws(RuntimeError) {
         if let priority = spec.ioPriority {
             let classes = ["IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3]
@@ -42,7 +47,14 @@ extension ProcessPlan {
                 }
             }
         }
-        if let scheduler = spec.scheduler { try Self.apply(scheduler) }
+        guard let scheduler = spec.scheduler else { return }
+        do throws(RuntimeError) {
+            try Self.apply(scheduler)
+        } catch  where error.cause?.errno == .notPermitted && hasProcessors {
+            // sched_setattr(2): a deadline is for processes that may run everywhere.
+            throw RuntimeError(
+                .system, "process scheduler can't be used together with AllowedCPUs", cause: error.cause)
+        }
     }
 
     private static func apply(_ scheduler: Scheduler) throws(RuntimeError) {

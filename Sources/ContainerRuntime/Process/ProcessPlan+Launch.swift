@@ -7,19 +7,29 @@ extension ProcessPlan {
     /// - Parameters:
     ///   - path: the command's file.
     ///   - channel: where failures are reported.
-    func launch(_ path: String, channel: borrowing SyncChannel) throws(RuntimeError) -> Never {
+    func launch(
+        _ path: String, channel: borrowing SyncChannel, debug: ((String) -> Void)? = nil
+    ) throws(RuntimeError) -> Never {
         let first = 3 + preservedDescriptors
-        let report = try during("prepare descriptors") { () throws(SystemError) in
+        let raw = channel.raw
+        let agentSocket = agent?.socket.raw
+        var ways = Ways(report: -1)
+        try during("prepare descriptors") { () throws(SystemError) in
             // CVE-2024-21626: nothing of the host's that was open here may be open there.
             _ = try checked("close_range") {
                 linux_syscall(Int(SYS_close_range), Int(first), Int(UInt32.max), 4 /* CLOEXEC */, 0, 0, 0)
             }
-            let raw = channel.raw
-            return try checked("duplicate descriptor") { linux_fcntl(raw, F_DUPFD, Int(first)) }
+            ways.report = try checked("duplicate descriptor") { linux_fcntl(raw, F_DUPFD, Int(first)) }
+            if let agentSocket {
+                ways.agent = try checked("duplicate descriptor") {
+                    linux_fcntl(agentSocket, F_DUPFD, Int(first))
+                }
+            }
         }
         try keepRightsWithoutRoot()
-        var program = LaunchProgram(report: report)
-        compose(&program, path, report)
+        if let seccomp { debug?("seccomp filter flags: \(seccomp.flags)") }
+        var program = LaunchProgram(report: ways.report)
+        compose(&program, path, ways)
         do throws(SystemError) {
             try program.execute()
         } catch {
@@ -27,10 +37,33 @@ extension ProcessPlan {
         }
     }
 
-    private func compose(_ program: inout LaunchProgram, _ path: String, _ report: Int32) {
+    /// The launch program's own descriptors.
+    private struct Ways {
+        /// Where failures are reported.
+        var report: Int32
+        var agent: Int32?
+
+        /// The number that the next descriptor gets in the launch program: the lowest free one,
+        /// where those that are close-on-exec now are closed.
+        var next: Int32 {
+            var number: Int32 = 0
+            while true {
+                let flags = linux_fcntl(number, F_GETFD, 0)
+                if flags < 0 || flags & FD_CLOEXEC != 0 { return number }
+                number += 1
+            }
+        }
+    }
+
+    private func compose(_ program: inout LaunchProgram, _ path: String, _ ways: Ways) {
         let user = spec.user
-        program.call(
-            Int(SYS_fcntl), UInt64(report), UInt64(F_SETFD), UInt64(FD_CLOEXEC), stage: .descriptors)
+        let report = ways.report
+        func closeOnExecution(_ descriptor: Int32) {
+            program.call(
+                Int(SYS_fcntl), UInt64(descriptor), UInt64(F_SETFD), UInt64(FD_CLOEXEC), stage: .descriptors)
+        }
+        closeOnExecution(report)
+        if let agent = ways.agent { closeOnExecution(agent) }
         if spec.noNewPrivileges {
             program.call(Int(SYS_prctl), UInt64(PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0, stage: .noNewPrivileges)
         }
@@ -69,7 +102,7 @@ extension ProcessPlan {
                 let own = (try? CapabilitySet.permitted()) ?? CapabilitySet()
                 setCapabilities(&program, effective: own, permitted: own, inheritable: inheritable)
             }
-            install(early, &program)
+            install(early, &program, ways)
         }
         setCapabilities(&program, effective: effective, permitted: permitted, inheritable: inheritable)
         // The ambient set is empty before the first exec by root, and stays so here.
@@ -82,7 +115,7 @@ extension ProcessPlan {
                 UInt64(capability.number), 0, 0, stage: .ambientCapabilities)
         }
         if early == nil { announce(&program) }
-        if spec.noNewPrivileges, let seccomp { install(seccomp, &program) }
+        if spec.noNewPrivileges, let seccomp { install(seccomp, &program, ways) }
         let file = program.store(path)
         let arguments = program.store(vector: spec.args)
         let environment = program.store(vector: spec.env)
@@ -117,12 +150,20 @@ extension ProcessPlan {
         program.call(Int(SYS_capset), header, data, stage: .capabilities)
     }
 
-    private func install(_ filter: SeccompFilter, _ program: inout LaunchProgram) {
+    private func install(_ filter: SeccompFilter, _ program: inout LaunchProgram, _ ways: Ways) {
         let instructions = filter.program.withUnsafeBytes { program.store($0) }
         // struct sock_fprog: a count and a pointer.
         let header = program.store(words: [UInt64(filter.program.count), instructions])
         let setModeFilter: UInt64 = 1
         program.call(Int(SYS_seccomp), setModeFilter, UInt64(filter.flags), header, stage: .seccomp)
+        guard let socket = ways.agent, let agent else { return }
+        // struct iovec, struct cmsghdr with SCM_RIGHTS, struct msghdr (sendmsg(2)).
+        let text = agent.message.withUnsafeBytes { program.store($0) }
+        let vector = program.store(words: [text, UInt64(agent.message.count)])
+        let control = program.store(words: [20, 1 | 1 << 32, UInt64(ways.next)])
+        let message = program.store(words: [0, 0, vector, 1, control, 24, 0])
+        program.call(
+            Int(SYS_sendmsg), UInt64(socket), message, UInt64(MSG_NOSIGNAL), stage: .agent)
     }
 
     /// A process that is not root in its user namespace loses its capabilities

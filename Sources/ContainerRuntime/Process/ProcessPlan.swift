@@ -11,16 +11,27 @@ struct ProcessPlan {
     var inheritable = CapabilitySet()
     var permitted = CapabilitySet()
     var ambient = CapabilitySet()
+    /// What was to be ambient and cannot be.
+    var unraisable = CapabilitySet()
     var seccomp: SeccompFilter?
+    /// Who decides about the calls that the filter leaves open.
+    var agent: SeccompAgent?
+    var memoryPolicy: MemoryPolicyPlan?
+    /// Its cpuset is the config's.
+    var hasProcessors: Bool
     var personality: UInt?
     var preservedDescriptors: Int32 = 0
 
     init(
-        _ spec: ProcessSpec, seccomp: SeccompFilter?, personality: Personality?, preservedDescriptors: Int32
+        _ spec: ProcessSpec, _ linux: LinuxSpec, seccomp: SeccompFilter?, preservedDescriptors: Int32
     ) throws(RuntimeError) {
         self.spec = spec
         self.seccomp = seccomp
         self.preservedDescriptors = preservedDescriptors
+        hasProcessors = linux.resources?.cpu?.cpus?.isEmpty == false
+        memoryPolicy = try linux.memoryPolicy.map { (policy) throws(RuntimeError) in
+            try MemoryPolicyPlan(policy)
+        }
         guard let command = spec.args.first, !command.isEmpty else {
             throw RuntimeError(.invalidConfig, "process.args must name a command")
         }
@@ -54,8 +65,11 @@ struct ProcessPlan {
         permitted = try Self.set(capabilities.permitted).intersection(own)
         effective = try Self.set(capabilities.effective).intersection(permitted)
         inheritable = try Self.set(capabilities.inheritable).intersection(own)
-        ambient = try Self.set(capabilities.ambient).intersection(permitted).intersection(inheritable)
-        self.personality = try personality.map { (value) throws(RuntimeError) in try Self.persona(value) }
+        let wanted = try Self.set(capabilities.ambient)
+        ambient = wanted.intersection(permitted).intersection(inheritable)
+        unraisable = wanted.subtracting(ambient)
+        self.personality = try linux.personality.map { (value) throws(RuntimeError) in try Self.persona(value)
+        }
     }
 
     /// In the order of the kernel's numbers (getrlimit(2)).

@@ -23,9 +23,12 @@ enum UserNamespace {
     /// Whoever enters a user namespace cannot come back, so a helper enters it and
     /// makes the child, as its sibling (CLONE_PARENT). It shares our descriptors:
     /// the child's pidfd is ours as soon as it is made.
-    /// - Parameter body: makes the child, with CLONE_PARENT, in the helper.
+    /// - Parameters:
+    ///   - namespace: nil when the child makes its own.
+    ///   - before: what the helper does with the host's rights.
+    ///   - body: makes the child, with CLONE_PARENT, in the helper.
     static func child(
-        of namespace: Int32, _ body: () throws(SystemError) -> ChildProcess
+        of namespace: Int32?, before: () -> Void, _ body: () throws(SystemError) -> ChildProcess
     ) throws(SystemError) -> ChildProcess {
         // Not blocking: the helper has ended when it is read.
         let answer = try FD.pipe(nonBlocking: true)
@@ -33,7 +36,10 @@ enum UserNamespace {
         let helper = try Clone.process(flags: UInt64(CLONE_FILES)) {
             var words: [Int32] = [0, -1, 0]
             do throws(SystemError) {
-                try Namespace.join(namespace, kinds: LinuxNamespace.Kind.user.flag)
+                before()
+                if let namespace {
+                    try Namespace.join(namespace, kinds: LinuxNamespace.Kind.user.flag)
+                }
                 let child = try body()
                 words = [child.pid, child.pidfd.take(), 0]
             } catch {

@@ -18,11 +18,16 @@ final class MountRequest {
 
     var isCgroup: Bool { type == "cgroup" || type == "cgroup2" }
 
-    init(_ mount: MountSpec, bundle: String) throws(RuntimeError) {
+    /// - Parameter rootfs: cleaned; a destination may be written as the host sees it.
+    init(_ mount: MountSpec, bundle: String, rootfs: String) throws(RuntimeError) {
         guard !mount.destination.isEmpty else {
             throw RuntimeError(.invalidConfig, "a mount has no destination")
         }
-        destination = Rootfs.clean(mount.destination)
+        var destination = Rootfs.clean(mount.destination)
+        if destination.utf8.starts(with: rootfs.utf8), destination.hasPrefix(rootfs + "/") {
+            destination = String(destination.dropFirst(rootfs.count))
+        }
+        self.destination = destination
         guard destination != "/" else {
             throw RuntimeError(.invalidConfig, "mount destination \(mount.destination) is the root itself")
         }
@@ -53,5 +58,54 @@ final class MountRequest {
         self.options = options
         uidMappings = mount.uidMappings
         gidMappings = mount.gidMappings
+    }
+}
+
+extension MountRequest {
+    /// A detached copy of the source as the container's process would find it, with the rights
+    /// of the host: an earlier mount of the container's may be a part of it.
+    func open(for pid: pid_t) throws(RuntimeError) -> Descriptor {
+        let tree = try during("open mount source \(source)") { () throws(SystemError) in
+            try MountNamespace.inside(of: pid) { () throws(SystemError) in
+                try Mount.clone(source, recursive: options.isRecursive)
+            }
+        }
+        if let userNamespace = takeUserNamespace() {
+            try during("map the owners of \(source)") { () throws(SystemError) in
+                try Mount.mapIDs(
+                    tree.raw, userNamespace: userNamespace.raw, recursive: options.mapsIDsRecursively)
+            }
+        }
+        return tree
+    }
+}
+
+enum MountNamespace {
+    /// Runs a body in a process's mount namespace, from the root of that. The calling process
+    /// has one thread.
+    static func inside<Value: ~Copyable>(
+        of pid: pid_t, _ body: () throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
+        let kind = LinuxNamespace.Kind.mount.flag
+        let own = try File.open("/proc/self/ns/mnt", O_RDONLY)
+        let root = try File.open("/", O_PATH | O_DIRECTORY)
+        let directory = try File.open(".", O_PATH | O_DIRECTORY)
+        let other = try File.open("/proc/\(pid)/ns/mnt", O_RDONLY)
+        try Namespace.join(other.raw, kinds: kind)
+        func comeBack() throws(SystemError) {
+            try Namespace.join(own.raw, kinds: kind)
+            // setns(2) leaves us in the root of the mount namespace, which need not have been ours.
+            _ = try retrying("fchdir") { fchdir(root.raw) }
+            _ = try retrying("chroot") { chroot(".") }
+            _ = try retrying("fchdir") { fchdir(directory.raw) }
+        }
+        do throws(SystemError) {
+            let value = try body()
+            try comeBack()
+            return value
+        } catch {
+            try comeBack()
+            throw error
+        }
     }
 }

@@ -31,19 +31,14 @@ extension Rootfs {
 
     /// In a new mount namespace: cuts its mounts off from the host's and mounts
     /// the bundle's root onto itself, because pivot_root(2) wants a mount.
-    /// - Parameter tree: a detached copy of it, when the caller made one already.
+    /// - Parameters:
+    ///   - tree: a detached copy of it, when the caller made one already.
+    ///   - inHost: the mount namespace is the runtime's: what it has stays as it is.
     static func mount(
-        path: String, tree: Int32?, propagation: Propagation?
+        path: String, tree: Int32?, propagation: Propagation?, inHost: Bool
     ) throws(RuntimeError) -> Rootfs {
-        let shared = propagation?.isShared ?? false
-        try during("set the propagation of the root mount") { () throws(SystemError) in
-            switch propagation {
-            case .private, .rprivate: try Mount.setPropagation("/", UInt(MS_PRIVATE | MS_REC))
-            // Stays as it is: mounts below may have to reach the host.
-            case .shared, .rshared: break
-            default: try Mount.setPropagation("/", UInt(MS_SLAVE | MS_REC))
-            }
-        }
+        let shared = propagation?.isShared ?? false && !inHost
+        if !inHost { try cutOff(propagation) }
         if shared {
             try during("make the mount of \(path) private") { () throws(SystemError) in
                 try makeParentPrivate(path)
@@ -75,6 +70,17 @@ extension Rootfs {
         return tree
     }
 
+    private static func cutOff(_ propagation: Propagation?) throws(RuntimeError) {
+        try during("set the propagation of the root mount") { () throws(SystemError) in
+            switch propagation {
+            case .private, .rprivate: try Mount.setPropagation("/", UInt(MS_PRIVATE | MS_REC))
+            // Stays as it is: mounts below may have to reach the host.
+            case .shared, .rshared: break
+            default: try Mount.setPropagation("/", UInt(MS_SLAVE | MS_REC))
+            }
+        }
+    }
+
     private static func copy(_ path: String, _ tree: Int32?) throws(SystemError) -> Descriptor {
         if let tree { return Descriptor(owning: tree) }
         return try Mount.clone(path, recursive: true)
@@ -100,6 +106,7 @@ extension Rootfs {
             _ = try retrying("chdir") { fchdir(root.raw) }
             if withoutPivot {
                 // A root on an initramfs cannot be pivoted away: put ours on top of it.
+                try Self.coverKernelViews()
                 let slash = try File.open("/", O_PATH | O_DIRECTORY)
                 try Mount.attach(root.raw, onto: slash.raw)
                 _ = try retrying("chroot") { chroot(".") }
@@ -116,6 +123,27 @@ extension Rootfs {
             if let propagation, !propagation.isDoneFromTheStart {
                 try Mount.setPropagation("/", propagation.flags)
             }
+        }
+    }
+
+    /// The host's root stays in the mount namespace, and with it every full view of /proc and
+    /// /sys; the kernel would let a container's user namespace mount such a view again, without
+    /// the masks, as long as one is there (mount_too_revealing).
+    private static func coverKernelViews() throws(SystemError) {
+        let text = try File.readText("/proc/self/mountinfo")
+        // The root that is to be entered, whose own views stay.
+        let root = try File.readLink("/proc/self/cwd") + "/"
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 6, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count,
+                fields[3] == "/", fields[dash + 1] == "proc" || fields[dash + 1] == "sysfs"
+            else { continue }
+            let place = CgroupLayout.unescape(fields[4])
+            if place.hasPrefix(root) { continue }
+            do throws(SystemError) {
+                try Mount.setPropagation(place, UInt(MS_SLAVE | MS_REC))
+                try Mount.detach(place)
+            } catch  where error.errno == .noEntry || error.errno == .invalid {}
         }
     }
 

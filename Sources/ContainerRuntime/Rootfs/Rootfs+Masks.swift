@@ -7,7 +7,7 @@ extension Rootfs {
         guard !paths.isEmpty else { return }
         let null = try hostNull()
         var empty: HeldDescriptor?
-        for path in paths {
+        for (position, path) in paths.enumerated() where !paths[..<position].contains(path) {
             try during("mask path \"\(path)\"") { () throws(SystemError) in
                 guard let place = try openIfThere(path) else { return }
                 if try FD.stat(place.raw).st_mode & S_IFMT == S_IFDIR {

@@ -45,9 +45,14 @@ extension Rootfs {
             let opened = try makeDirectories(request.destination)
             if !isKernelView { return opened }
             // A link here would put the kernel's view elsewhere than the masks look for it.
-            return try File.open(
-                beneath: String(request.destination.dropFirst()), at: root.raw, O_PATH | O_DIRECTORY,
-                followLinks: false)
+            do throws(SystemError) {
+                return try File.open(
+                    beneath: String(request.destination.dropFirst()), at: root.raw, O_PATH | O_DIRECTORY,
+                    followLinks: false)
+            } catch  where error.errno == .loop {
+                throw SystemError(
+                    "\(request.type) must be mounted on ordinary directory:", request.destination, .loop)
+            }
         }
         if !isKernelView { try refuseProc(request, place.raw) }
         if options.needsLongData {

@@ -23,7 +23,7 @@ public enum SeccompError: Error, Equatable, CustomStringConvertible {
         case .argumentIndex(let index, let syscall):
             "seccomp: \(syscall) has a condition on argument \(index), but arguments are 0 to 5"
         case .notifyAsDefault: "seccomp: SCMP_ACT_NOTIFY cannot be the default action"
-        case .notifyOn(let name): "seccomp: SCMP_ACT_NOTIFY cannot be used for \(name)"
+        case .notifyOn(let name): "seccomp: SCMP_ACT_NOTIFY cannot be used for the \(name) syscall"
         case .notifyWithoutListener: "seccomp: SCMP_ACT_NOTIFY is used, but listenerPath is not set"
         case .tooLarge(let count):
             "seccomp: the profile needs \(count) instructions, more than the kernel's 4096"

@@ -49,7 +49,7 @@ struct SeccompRules {
         let answer = try Self.answer(rule.action, rule.errnoRet)
         if rule.action == .notify {
             notifies = true
-            if rule.names.contains("write") { throw .notifyOn("write") }
+            for name in ["write", "sendmsg"] where rule.names.contains(name) { throw .notifyOn(name) }
         }
         let isVoid = answer == defaultAnswer
         let clauses = isVoid ? [] : try Self.clauses(rule, answer)

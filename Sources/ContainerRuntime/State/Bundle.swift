@@ -103,7 +103,32 @@ struct Bundle {
         {
             throw RuntimeError(.invalidConfig, "a new user namespace needs uidMappings and gidMappings")
         }
+        if linux?.timeOffsets.isEmpty == false, !has(.time) {
+            throw RuntimeError(
+                .invalidConfig,
+                "time namespace offsets specified, but time namespace isn't enabled in the config")
+        }
+        if linux?.unknown["intelRdt"] != nil {
+            throw RuntimeError(.unsupported, "linux.intelRdt is not supported")
+        }
+        try checkDevices(has(.network))
         try checkSysctls(has)
+    }
+
+    private func checkDevices(_ hasNetwork: Bool) throws(RuntimeError) {
+        guard let devices = config.linux?.netDevices, !devices.isEmpty else { return }
+        guard hasNetwork else {
+            throw RuntimeError(
+                .invalidConfig, "unable to move network devices without a private NET namespace")
+        }
+        for (name, device) in devices {
+            for name in [name, device.name ?? name]
+            where name.isEmpty || name.utf8.count > NetworkInterface.maximumNameLength || name == "."
+                || name == ".." || name.utf8.contains(where: { $0 <= 0x20 || $0 == 0x2f || $0 == 0x3a })
+            {
+                throw RuntimeError(.invalidConfig, "invalid network device name \"\(name)\"")
+            }
+        }
     }
 
     /// Only those that belong to a namespace of the container.

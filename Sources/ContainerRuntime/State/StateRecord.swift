@@ -23,6 +23,8 @@ struct StateRecord: JSONDocument {
     var created: String
     var owner: String
     var noPivot = false
+    /// Its PID namespace is not its own: the end of its first process ends no other.
+    var sharesPIDs = false
     /// Whether deleting has to read the config for its hooks.
     var hasPoststopHooks = false
     /// As `Cgroup` describes itself; written before it is made.
@@ -50,6 +52,7 @@ struct StateRecord: JSONDocument {
         created = try reader.optional("created") ?? ""
         owner = try reader.optional("owner") ?? ""
         noPivot = try reader.optional("noPivot") ?? false
+        sharesPIDs = try reader.optional("sharesPIDs") ?? false
         hasPoststopHooks = try reader.optional("hasPoststopHooks") ?? false
         cgroup = try reader.optional("cgroup")
         unknown = reader.unknown
@@ -67,6 +70,7 @@ struct StateRecord: JSONDocument {
         object.set("created", created)
         object.set("owner", owner)
         if noPivot { object.set("noPivot", noPivot) }
+        if sharesPIDs { object.set("sharesPIDs", sharesPIDs) }
         if hasPoststopHooks { object.set("hasPoststopHooks", hasPoststopHooks) }
         object.set("cgroup", cgroup)
         object.append(unknown: unknown)

@@ -17,6 +17,10 @@ enum CreateCommand {
                 "console-socket", .string("value"),
                 "path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console's pseudoterminal"
             ),
+            Flag(
+                "pidfd-socket", .string("value"),
+                "path to an AF_UNIX socket which will receive a file descriptor referencing the init process"
+            ),
             Flag("pid-file", .string("value"), "specify the file to write the process id to"),
             Flag(
                 "no-pivot", .bool,
@@ -31,11 +35,12 @@ enum CreateCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         do throws(RuntimeError) {
+            let options = try options(values)
             _ = try values.runtime.create(
-                values.arguments[0], bundle: values.string("bundle") ?? "", options: try options(values))
+                values.arguments[0], bundle: values.string("bundle") ?? "", options: options)
             return 0
         } catch {
-            throw error.named("apus-runtime create failed")
+            throw error.named("\(RuntimeProgram.name) create failed")
         }
     }
 
@@ -44,11 +49,14 @@ enum CreateCommand {
         let preserved = Int32(clamping: values.uint("preserve-fds") ?? 0) + listening
         try SocketActivation.check(preserved)
         let isDetached = values.path.last == "create" || values.bool("detach")
-        return CreateOptions(
+        var options = CreateOptions(
             consoleSocket: values.string("console-socket").flatMap { $0.isEmpty ? nil : $0 },
             pidFile: values.string("pid-file").flatMap { $0.isEmpty ? nil : $0 },
+            pidfdSocket: values.string("pidfd-socket").flatMap { $0.isEmpty ? nil : $0 },
             preservedDescriptors: preserved, noPivot: values.bool("no-pivot"),
             noNewKeyring: values.bool("no-new-keyring"), returnsTerminal: !isDetached,
             environment: SocketActivation.environment(listening))
+        options.keepsLineEnds = !isDetached
+        return options
     }
 }

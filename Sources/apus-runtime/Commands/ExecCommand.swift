@@ -23,6 +23,10 @@ enum ExecCommand {
             Flag("additional-gids", short: "g", .commaList("value"), "additional gids"),
             Flag("process", short: "p", .string("value"), "path to the process.json", completing: .files),
             Flag("detach", short: "d", .bool, "detach from the container's process"),
+            Flag(
+                "pidfd-socket", .string("value"),
+                "path to an AF_UNIX socket which will receive a file descriptor referencing the exec process"
+            ),
             Flag("pid-file", .string("value"), "specify the file to write the process id to"),
             Flag("process-label", .string("value"), "set the asm process label for the process"),
             Flag("apparmor", .string("value"), "set the apparmor profile for the process"),
@@ -31,6 +35,9 @@ enum ExecCommand {
             Flag(
                 "preserve-fds", .uint, default: "0",
                 "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)"),
+            Flag(
+                "cgroup", .list("value"),
+                "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>"),
             Flag("ignore-paused", .bool, "allow exec in a paused container"),
             Flag("no-subreaper", .bool, "disable the use of the subreaper", hidden: true),
         ]
@@ -38,7 +45,10 @@ enum ExecCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         let id = values.arguments[0]
-        let runtime = values.runtime
+        let listening = SocketActivation.descriptorCount
+        let preserved = Int32(clamping: values.uint("preserve-fds") ?? 0) + listening
+        try SocketActivation.check(preserved)
+        let runtime = try values.runtime
         let isDetached = values.bool("detach")
         let socket = values.string("console-socket").flatMap { $0.isEmpty ? nil : $0 }
         let spec = try process(values, runtime, id)
@@ -51,16 +61,39 @@ enum ExecCommand {
             throw RuntimeError(
                 .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty")
         }
-        let listening = SocketActivation.descriptorCount
-        let preserved = Int32(clamping: values.uint("preserve-fds") ?? 0) + listening
-        try SocketActivation.check(preserved)
         if !isDetached { ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper")) }
-        var container = try runtime.exec(
-            id, spec,
-            options: ExecOptions(
-                consoleSocket: socket, pidFile: values.string("pid-file").flatMap { $0.isEmpty ? nil : $0 },
-                preservedDescriptors: preserved, ignoresPaused: values.bool("ignore-paused")))
+        var options = ExecOptions(
+            consoleSocket: socket, pidFile: values.string("pid-file").flatMap { $0.isEmpty ? nil : $0 },
+            pidfdSocket: values.string("pidfd-socket").flatMap { $0.isEmpty ? nil : $0 },
+            preservedDescriptors: preserved, ignoresPaused: values.bool("ignore-paused"),
+            cgroups: try cgroups(values.list("cgroup")))
+        options.keepsLineEnds = !isDetached
+        var container = try runtime.exec(id, spec, options: options)
         return isDetached ? 0 : try ForegroundProcess.wait(&container)
+    }
+
+    /// `CONTROLLER,…:PATH` of each, or a path for all controllers.
+    private static func cgroups(_ arguments: [String]) throws(RuntimeError) -> [String: String] {
+        var paths: [String: String] = [:]
+        for argument in arguments {
+            func wrong(_ why: String) -> RuntimeError {
+                RuntimeError(.invalidConfig, "invalid --cgroup argument: \(argument) (\(why))")
+            }
+            guard let colon = argument.firstIndex(of: ":") else {
+                guard arguments.count == 1 else { throw wrong("missing <controller>: prefix") }
+                paths[""] = argument
+                continue
+            }
+            for part in argument[..<colon].split(separator: ",", omittingEmptySubsequences: false) {
+                let controller = String(part)
+                guard !controller.isEmpty else { throw wrong("empty <controller> prefix") }
+                guard paths[controller] == nil else {
+                    throw wrong("controller \(controller) specified multiple times")
+                }
+                paths[controller] = String(argument[argument.index(after: colon)...])
+            }
+        }
+        return paths
     }
 
     /// The file's description, or the container's own process with what the flags change.

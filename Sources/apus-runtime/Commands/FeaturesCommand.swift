@@ -30,8 +30,11 @@ enum FeaturesCommand {
                     "enabled": true,
                     "actions": [
                         "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-                        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+                        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
+                        "SCMP_ACT_TRAP",
                     ],
+                    "knownFlags": filterFlags,
+                    "supportedFlags": filterFlags,
                     "operators": [
                         "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
                         "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
@@ -41,9 +44,22 @@ enum FeaturesCommand {
                 "selinux": ["enabled": true],
                 "intelRdt": ["enabled": false],
                 "mountExtensions": ["idmap": ["enabled": true]],
+                "netDevices": ["enabled": true],
+                "memoryPolicy": [
+                    "modes": [
+                        "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+                        "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE",
+                    ],
+                    "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"],
+                ],
             ],
         ]
     }
+
+    private static let filterFlags: JSON = [
+        "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC",
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+    ]
 
     private static let mountOptions: [String] = {
         let attributes = [

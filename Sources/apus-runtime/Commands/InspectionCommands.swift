@@ -46,7 +46,11 @@ enum ListCommand {
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
-        let containers = try values.runtime.list()
+        let runtime = try values.runtime
+        if values.isSet("root"), !File.exists(runtime.root) {
+            throw RuntimeError(.notFound, "open \(runtime.root): no such file or directory")
+        }
+        let containers = try runtime.list()
         if values.bool("quiet") {
             for container in containers { Output.print(container.state.id) }
             return 0

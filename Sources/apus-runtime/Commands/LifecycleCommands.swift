@@ -43,7 +43,8 @@ enum KillCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         let name = values.arguments.count > 1 ? values.arguments[1] : "SIGTERM"
-        guard let signal = SignalName.number(name) else {
+        // 0 sends none, and asks whether there is a process.
+        guard let signal = name == "0" ? 0 : SignalName.number(name) else {
             throw RuntimeError(.invalidConfig, "unknown signal \"\(name)\"")
         }
         try values.runtime.kill(values.arguments[0], signal: signal, all: values.bool("all"))

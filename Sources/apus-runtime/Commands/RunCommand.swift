@@ -20,14 +20,14 @@ enum RunCommand {
         do throws(RuntimeError) {
             return try start(values)
         } catch {
-            throw error.named("apus-runtime run failed")
+            throw error.named("\(RuntimeProgram.name) run failed")
         }
     }
 
     private static func start(_ values: Values) throws(RuntimeError) -> Int32 {
         let id = values.arguments[0]
-        let runtime = values.runtime
         let options = try CreateCommand.options(values)
+        let runtime = try values.runtime
         let isDetached = values.bool("detach")
         if !isDetached {
             if options.consoleSocket != nil {
@@ -56,6 +56,6 @@ enum RunCommand {
 
 extension RuntimeError {
     func named(_ operation: String) -> RuntimeError {
-        RuntimeError(code, "\(operation): \(message)", cause: cause)
+        isOfCommand ? self : RuntimeError(code, "\(operation): \(message)", cause: cause)
     }
 }

@@ -15,7 +15,9 @@ enum UpdateCommand {
                 "resources", short: "r", .string("value"),
                 "path to the file containing the resources to update, as linux.resources in config.json has them, or '-' to read from the standard input; all other options are ignored then"
             ),
-            Flag("blkio-weight", .unsignedInteger("value"), "Specifies per cgroup weight, range is from 10 to 1000"),
+            Flag(
+                "blkio-weight", .unsignedInteger("value"),
+                "Specifies per cgroup weight, range is from 10 to 1000"),
             Flag(
                 "cpu-period", .unsignedInteger("value"),
                 "CPU CFS period to be used for hardcapping (in usecs). 0 to use system default"),

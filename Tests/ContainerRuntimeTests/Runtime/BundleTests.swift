@@ -47,7 +47,7 @@ import Testing
             var spec = ProcessSpec(args: ["/bin/true"])
             change(&spec)
             do throws(RuntimeError) {
-                _ = try ProcessPlan(spec, seccomp: nil, personality: nil, preservedDescriptors: 0)
+                _ = try ProcessPlan(spec, LinuxSpec(), seccomp: nil, preservedDescriptors: 0)
                 return nil
             } catch {
                 return error.description

@@ -89,6 +89,30 @@ extension RuntimeTests {
             #expect(outcome.code == 0, "\(outcome.output)")
         }
 
+        @Test func whatRunsInTheContainerHasItsRights() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.process?.user = User(uid: 1000, gid: 1001)
+            fixture.config.hooks = Hooks()
+            fixture.config.hooks?.startContainer = [
+                Hook(
+                    path: "/bin/sh",
+                    args: [
+                        "sh", "-c",
+                        "id -u > /dev/shm/hook; id -g >> /dev/shm/hook; grep -E 'CapBnd|NoNew|Seccomp:' /proc/self/status >> /dev/shm/hook",
+                    ], env: ["PATH=/bin"])
+            ]
+            fixture.config.linux?.seccomp = Seccomp(defaultAction: .allow)
+            fixture.config.linux?.seccomp?.syscalls = [Seccomp.Syscall(names: ["mkdir"], action: .kill)]
+            fixture.shell("cat /dev/shm/hook")
+            #expect(
+                try fixture.run().output
+                    == "1000\n1001\nCapBnd:\t0000000020000420\nNoNewPrivs:\t1\nSeccomp:\t2\n")
+            fixture.config.hooks?.startContainer[0].args = ["sh", "-c", "mkdir /dev/shm/x"]
+            fixture.config.process?.rlimits = [Rlimit(type: "RLIMIT_CORE", soft: 0, hard: 0)]
+            let killed = try fixture.run()
+            #expect(killed.code == 1 && killed.output.contains("signal: bad system call"), "\(killed.output)")
+        }
+
         @Test func aHookNeedNotReadItsState() throws {
             let fixture = try RuntimeFixture()
             fixture.config.annotations = ["long": String(repeating: "x", count: 200_000)]

@@ -42,6 +42,65 @@ extension RuntimeTests {
             #expect(try fixture.run().code == 137)
         }
 
+        @Test func killAsksAndKillsAllThatShareAPIDNamespace() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.linux?.namespaces.removeAll { $0.type == .pid }
+            fixture.shell("sleep 4321 & exec sleep 4321")
+            try fixture.create()
+            #expect(try fixture.command(["kill", fixture.id, "0"]).code == 0)
+            try fixture.command(["start", fixture.id])
+            let pids = try JSON(parsing: try fixture.command(["ps", "--format", "json", fixture.id]).output)
+            #expect(try fixture.command(["kill", fixture.id, "KILL"]).code == 0)
+            #expect(fixture.waitFor("stopped"))
+            for pid in pids.array ?? [] {
+                let status = try ProcessStatus.read(pid_t(pid.int ?? 0))
+                #expect(status?.isAlive ?? false == false)
+            }
+            let asked = try fixture.command(["kill", fixture.id, "0"])
+            #expect(asked.code == 1 && asked.output.contains("container not running"))
+            #expect(try fixture.command(["kill", "--all", fixture.id, "0"]).code == 0)
+        }
+
+        @Test func whoWaitsForStartHoldsNothingOfTheCallers() throws {
+            let fixture = try RuntimeFixture()
+            try fixture.save()
+            let output = try File.open(fixture.directory + "/output", O_RDWR | O_CREAT, mode: 0o600)
+            // A descriptor that its caller forgot.
+            let pid = try Spawn.start(
+                "/bin/sh",
+                ["sh", "-c", "exec 9</etc/passwd; exec \"$0\" \"$@\"", RuntimeFixture.program]
+                    + ["--root", fixture.root, "create", "-b", fixture.directory, fixture.id],
+                descriptors: [nil, output.raw, output.raw])
+            #expect(try Spawn.wait(pid).exitCode == 0)
+            let state = try JSON(parsing: try fixture.command(["state", fixture.id]).output)
+            let initial = state["pid"]?.int ?? 0
+            let links = try File.names(in: "/proc/\(initial)/fd").map {
+                (try? File.readLink("/proc/\(initial)/fd/\($0)")) ?? ""
+            }
+            // The streams, and what it is told by.
+            #expect(links.count <= 5 && !links.contains("/etc/passwd"), "\(links)")
+            // And it dies as a process does that runs nothing yet.
+            #expect(try fixture.command(["kill", fixture.id, "TERM"]).code == 0)
+            #expect(fixture.waitFor("stopped"))
+        }
+
+        @Test func thePidfdGoesToItsSocket() throws {
+            let fixture = try RuntimeFixture()
+            let socket = try UnixSocket.listen(fixture.directory + "/pidfd", .stream)
+            #expect(try fixture.create(["--pidfd-socket", fixture.directory + "/pidfd"]).code == 0)
+            guard let connection = try UnixSocket.accept(socket.raw) else {
+                Issue.record("nobody came")
+                return
+            }
+            var message = try UnixSocket.receive(connection.raw)
+            guard let pidfd = message.descriptors.takeFirst() else {
+                Issue.record("no descriptor came")
+                return
+            }
+            try Pidfd.send(SIGKILL, to: pidfd.raw)
+            #expect(fixture.waitFor("stopped"))
+        }
+
         @Test func anIDIsTakenOnce() throws {
             let fixture = try RuntimeFixture()
             fixture.shell("exec sleep 100")
@@ -73,6 +132,9 @@ extension RuntimeTests {
 
         @Test func listShowsContainers() throws {
             let fixture = try RuntimeFixture()
+            // A root that was named and is not there is a mistake.
+            #expect(try fixture.command(["list"]).code == 1)
+            try File.makeDirectory(fixture.root)
             #expect(try fixture.command(["list", "--format", "json"]).output == "null\n")
             fixture.shell("exec sleep 100")
             try fixture.create()

@@ -63,7 +63,8 @@ import Testing
 @Suite struct SyncMessageTests {
     @Test func messagesSurviveTheirBytes() {
         let messages: [SyncMessage] = [
-            .mapped, .go, .hooks, .hooked, .waiting, .executing, .terminal("/dev/pts/0"),
+            .mapped, .go, .hooks, .clocks, .devices, .mount(12), .done, .waiting, .executing,
+            .terminal("/dev/pts/0"),
             .failed(RuntimeError(.commandNotFound, "exec: \"x\": executable file not found in $PATH")),
             .failed(RuntimeError(.system, "12345")), .failed(RuntimeError(.hook, "1234")),
         ]

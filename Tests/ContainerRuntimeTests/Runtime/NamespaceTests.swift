@@ -82,6 +82,74 @@ extension RuntimeTests {
             #expect(try other.run().output == "0\n\(namespace)\n")
         }
 
+        @Test func clocksOfAUserNamespace() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.linux?.namespaces += [LinuxNamespace(.user), LinuxNamespace(.time)]
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            fixture.config.linux?.uidMappings = mapping
+            fixture.config.linux?.gidMappings = mapping
+            fixture.config.linux?.timeOffsets = ["boottime": TimeOffset(secs: 1337, nanosecs: 5)]
+            fixture.config.process?.oomScoreAdj = 321
+            fixture.shell("cat /proc/self/timens_offsets /proc/self/oom_score_adj")
+            let output = try fixture.run().output
+            let words = output.split { " \n".contains($0) }.map(String.init)
+            #expect(words == ["monotonic", "0", "0", "boottime", "1337", "5", "321"], "\(output)")
+        }
+
+        @Test func aNetworkOfTheHostsInAUserNamespace() throws {
+            let holder = try RuntimeFixture()
+            holder.shell("exec sleep 100")
+            try holder.create()
+            let pid = try JSON(parsing: try holder.command(["state", holder.id]).output)["pid"]?.int ?? 0
+            let fixture = try RuntimeFixture()
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            fixture.config.linux?.uidMappings = mapping
+            fixture.config.linux?.gidMappings = mapping
+            fixture.config.linux?.namespaces.removeAll { $0.type == .network }
+            fixture.config.linux?.namespaces += [
+                LinuxNamespace(.user), LinuxNamespace(.network, path: "/proc/\(pid)/ns/net"),
+            ]
+            // A new view of a network takes rights over that.
+            fixture.config.mounts.removeAll { $0.type == "sysfs" }
+            fixture.config.linux?.maskedPaths = []
+            fixture.shell("exec sleep 100")
+            let outcome = try fixture.create()
+            #expect(outcome.code == 0, "\(outcome.output)")
+            try fixture.command(["start", fixture.id])
+            #expect(
+                try fixture.command(["exec", fixture.id, "readlink", "/proc/self/ns/net"]).output
+                    == (try File.readLink("/proc/\(pid)/ns/net")) + "\n")
+        }
+
+        @Test func networkDevicesMoveIn() throws {
+            let fixture = try RuntimeFixture()
+            let name = "at\(UInt16.random(in: 0 ... .max))"
+            func ip(_ words: String...) throws -> Int32 {
+                try Spawn.wait(Spawn.start("ip", ["ip"] + words, descriptors: [nil, nil, nil])).exitCode
+            }
+            try #require(try ip("link", "add", name, "type", "veth", "peer", "name", "p" + name) == 0)
+            defer { _ = try? ip("link", "delete", "p" + name) }
+            try #require(try ip("address", "add", "10.99.1.2/24", "dev", name) == 0)
+            fixture.config.linux?.netDevices = [name: NetDevice(name: "moved0")]
+            fixture.config.process?.args = ["/bin/busybox", "ip", "address", "show", "dev", "moved0"]
+            let outcome = try fixture.run()
+            #expect(outcome.output.contains("inet 10.99.1.2/24"), "\(outcome.output)")
+            fixture.config.linux?.netDevices = ["apus-none": NetDevice()]
+            #expect(try fixture.run().code == 1)
+            fixture.config.linux?.namespaces.removeAll { $0.type == .network }
+            #expect(try fixture.run().output.contains("without a private NET namespace"))
+        }
+
+        @Test func mountsOfAContainerInTheHostsMountNamespace() throws {
+            let fixture = try RuntimeFixture()
+            fixture.config.linux?.namespaces.removeAll { $0.type == .mount }
+            fixture.config.linux?.maskedPaths = []
+            fixture.config.linux?.readonlyPaths = []
+            fixture.shell("cat /proc/1/comm; ls /dev/null")
+            defer { umount2(fixture.rootfs, Int32(MNT_DETACH)) }
+            #expect(try fixture.run().output == "sh\n/dev/null\n")
+        }
+
         @Test func existingOnesAreJoined() throws {
             let holder = try RuntimeFixture()
             holder.shell("exec sleep 100")
