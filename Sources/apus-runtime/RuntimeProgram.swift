@@ -10,7 +10,7 @@ enum RuntimeProgram {
     static var tree: CommandTree {
         CommandTree(
             program: name, summary: "Open Container Initiative runtime",
-            version: "apus-runtime version \(version)\nspec: \(specVersion)", style: .urfave,
+            version: "\(name) version \(version)\ncommit: v\(version)\nspec: \(specVersion)", style: .urfave,
             globals: globals,
             groups: [
                 CommandTree.Group(
