@@ -39,10 +39,10 @@ test: setup build ## Set up, build, and run every test
 	@$(MAKE) --no-print-directory test-units test-end-to-end
 
 test-units: ## Run the tests of the rooms (built by `make test`)
-	$(as_root) $(SWIFT) test --skip-build --skip EndToEndTests $(FLAGS)
+	@$(as_root) scripts/test $(SWIFT) --skip EndToEndTests $(FLAGS)
 
 test-end-to-end: ## Run the tests of the built programs (built by `make test`)
-	$(as_root) $(SWIFT) test --skip-build --filter EndToEndTests $(FLAGS)
+	@$(as_root) scripts/test $(SWIFT) --filter EndToEndTests $(FLAGS)
 
 test-vm: build ## Run tests in a virtual machine: systemd, cgroup v2, Debian's kernel
 	@scripts/setup vm

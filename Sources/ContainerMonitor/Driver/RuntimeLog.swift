@@ -24,7 +24,8 @@ public enum RuntimeLog {
         } else if text.contains("exec") && text.contains("no such file or directory") {
             .commandNotFound
         } else if text.contains("exec")
-            && (text.contains("permission denied") || text.contains("is a directory"))
+            && ["permission denied", "is a directory", "operation not permitted"]
+                .contains(where: text.contains)
         {
             .commandNotExecutable
         } else {
