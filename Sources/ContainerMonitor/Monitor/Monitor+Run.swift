@@ -155,7 +155,7 @@ extension Monitor {
         }
         closeControl()
         // The stop came while there was no process that it could have ended.
-        if record.stopRequested, let containerPID { kill(containerPID, SIGKILL) }
+        if record.stopRequested, unhandledExit == nil, let containerPID { kill(containerPID, SIGKILL) }
     }
 
     /// The worker has closed its socket: all that it had to say was heard.
@@ -171,6 +171,14 @@ extension Monitor {
         }
         if abandoned {
             failRun(MonitorError(.runtime, "the engine died before it started the container"))
+        } else if failure != nil, record.phase == .created, record.stopRequested {
+            // The stop ended the process between its start and its command: it was
+            // started and stopped, as with other engines, and nothing has failed.
+            let status = unhandledExit ?? WaitStatus(SIGKILL)
+            unhandledExit = status
+            started()
+            unhandledExit = nil
+            endRun(status)
         } else if let failure {
             failRun(failure)
         } else {
