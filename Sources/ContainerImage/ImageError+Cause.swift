@@ -15,6 +15,7 @@ extension ImageError {
         case .cancelled: code = .cancelled
         case .configuration: code = .configuration
         case .malformed: code = .malformed
+        case .source: code = .storage
         default: code = .registry
         }
         self.init(code, operation, error.description)

@@ -1,4 +1,4 @@
-/// Where an image comes from, in the words of containers-transports(5).
+/// Where an image comes from or goes to, in the words of containers-transports(5).
 public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
     /// A registry's image by its name, which may be short: `docker://debian:12`.
     case registry(String)
@@ -11,7 +11,7 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
     /// `dir:DIRECTORY`: a manifest and its blobs side by side.
     case directory(path: String)
 
-    /// Reads what is given to `pull`: a transport and its argument, or a name.
+    /// Reads what is given to `pull` or `push`: a transport and its argument, or a name.
     public init(parsing text: String) throws(ImageError) {
         let colon = text.firstIndex(of: ":")
         let transport = colon.map { String(text[..<$0]) }

@@ -12,6 +12,8 @@ public protocol TransferProgress: Sendable {
     /// A source is tried.
     func resolving(_ reference: String)
     func layer(_ digest: Digest, _ state: LayerProgress)
+    /// A step that is no layer.
+    func note(_ text: String)
     /// Something that the user should know and that stops nothing.
     func warning(_ text: String)
 }
@@ -19,8 +21,9 @@ public protocol TransferProgress: Sendable {
 public enum LayerProgress: Sendable, Equatable {
     /// Sizes are in bytes as transferred; -1 when unknown.
     case waiting(size: Int64)
+    /// Or on its way out.
     case downloading(done: Int64, size: Int64)
-    /// Verified and unpacked.
+    /// Verified and unpacked, or sent.
     case done
     /// It was here before.
     case reused
@@ -32,5 +35,6 @@ public struct SilentProgress: TransferProgress {
     public init() {}
     public func resolving(_ reference: String) {}
     public func layer(_ digest: Digest, _ state: LayerProgress) {}
+    public func note(_ text: String) {}
     public func warning(_ text: String) {}
 }

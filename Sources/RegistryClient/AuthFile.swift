@@ -30,12 +30,15 @@ public struct AuthFile: Sendable {
     }
 
     /// The credentials for `registry/name`, those of the longest key that is a prefix of it.
-    public func credentials(registry: String, name: String) throws(RegistryError) -> Credentials? {
+    /// - Parameter missingIsEmpty: also for the file that the user names.
+    public func credentials(
+        registry: String, name: String, missingIsEmpty: Bool = false
+    ) throws(RegistryError) -> Credentials? {
         for path in paths {
             let bytes: [UInt8]
             do throws(SystemError) {
                 bytes = try File.read(path, limit: 4 << 20)
-            } catch  where error.errno == .noEntry && !isExplicit {
+            } catch  where error.errno == .noEntry && (missingIsEmpty || !isExplicit) {
                 continue
             } catch  where error.errno == .notDirectory && !isExplicit {
                 continue

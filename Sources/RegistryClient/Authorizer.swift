@@ -9,6 +9,7 @@ final class Authorizer: Sendable {
     fileprivate struct Key: Hashable {
         var host: String
         var repository: String
+        var mounting: String?
     }
     private struct Answer {
         var header: String
@@ -18,11 +19,14 @@ final class Authorizer: Sendable {
 
     private let explicit: Credentials?
     private let files: AuthFile
+    private let pushes: Bool
     private let answers = Mutex<[Key: Answer]>([:])
 
-    init(explicit: Credentials?, files: AuthFile) {
+    /// - Parameter pushes: tokens are for writing, too.
+    init(explicit: Credentials?, files: AuthFile, pushes: Bool) {
         self.explicit = explicit
         self.files = files
+        self.pushes = pushes
     }
 
     private static var now: Int {
@@ -32,23 +36,23 @@ final class Authorizer: Sendable {
     }
 
     /// The `Authorization` to send without being asked, if one is known.
-    func header(for repository: Repository) -> String? {
+    /// - Parameter mounting: the name of another repository that is read.
+    func header(for repository: Repository, mounting: String?) -> String? {
         answers.withLock { answers in
-            guard let answer = answers[Key(repository)], answer.expires > Self.now else { return nil }
+            guard let answer = answers[Key(repository, mounting)], answer.expires > Self.now else { return nil }
             return answer.header
         }
     }
 
-    func forget(_ repository: Repository, header: String) {
-        answers.withLock { answers in
-            if answers[Key(repository)]?.header == header { answers[Key(repository)] = nil }
-        }
+    func forget(_ repository: Repository, mounting: String?, header: String) {
+        let key = Key(repository, mounting)
+        answers.withLock { if $0[key]?.header == header { $0[key] = nil } }
     }
 
     /// Answers the challenges of a 401.
     /// - Parameter send: Performs the request for a token.
     func answer(
-        _ exchange: HTTPExchange, for repository: Repository, insecure: Bool,
+        _ exchange: HTTPExchange, for repository: Repository, mounting: String?, insecure: Bool,
         send: (HTTPRequest) throws(RegistryError) -> HTTPExchange
     ) throws(RegistryError) -> String {
         let challenges = exchange.headers.filter { $0.name == "www-authenticate" }
@@ -59,7 +63,7 @@ final class Authorizer: Sendable {
         }
         func remember(_ header: String, seconds: Int) -> String {
             let expires = Self.now + seconds
-            answers.withLock { $0[Key(repository)] = Answer(header: header, expires: expires) }
+            answers.withLock { $0[Key(repository, mounting)] = Answer(header: header, expires: expires) }
             return header
         }
         if case .registryToken(let token) = credentials {
@@ -67,9 +71,8 @@ final class Authorizer: Sendable {
         }
         if let challenge = challenges.first(where: { $0.scheme == "bearer" }) {
             let (token, seconds) = try token(
-                challenge, credentials, for: repository, registryURL: exchange.request.url,
-                insecure: insecure,
-                send: send)
+                challenge, credentials, scopes: scopes(challenge, repository, mounting: mounting),
+                for: repository, registryURL: exchange.request.url, insecure: insecure, send: send)
             return remember("Bearer \(token)", seconds: seconds)
         }
         if challenges.contains(where: { $0.scheme == "basic" }) {
@@ -89,9 +92,21 @@ final class Authorizer: Sendable {
         )
     }
 
+    /// What a token is to allow.
+    private func scopes(_ challenge: Challenge, _ repository: Repository, mounting: String?) -> [String] {
+        // To log in is to ask for nothing.
+        if repository.name.isEmpty { return [] }
+        if pushes {
+            // One token for all that a push does: a registry asks first for what a HEAD takes.
+            return ["repository:\(repository.name):pull,push"]
+                + (mounting.map { ["repository:\($0):pull"] } ?? [])
+        }
+        return [challenge.parameters["scope"] ?? "repository:\(repository.name):pull"]
+    }
+
     private func token(
-        _ challenge: Challenge, _ credentials: Credentials?, for repository: Repository, registryURL: HTTPURL,
-        insecure: Bool, send: (HTTPRequest) throws(RegistryError) -> HTTPExchange
+        _ challenge: Challenge, _ credentials: Credentials?, scopes: [String], for repository: Repository,
+        registryURL: HTTPURL, insecure: Bool, send: (HTTPRequest) throws(RegistryError) -> HTTPExchange
     ) throws(RegistryError) -> (token: String, seconds: Int) {
         guard let realm = challenge.parameters["realm"], let url = HTTPURL(realm) else {
             throw RegistryError(
@@ -105,17 +120,16 @@ final class Authorizer: Sendable {
                 "the registry names a token server without TLS: \(url.withoutQuery)")
         }
         let service = challenge.parameters["service"]
-        let scope = challenge.parameters["scope"] ?? "repository:\(repository.name):pull"
         var request = HTTPRequest(url: url)
         if case .identityToken(let refresh) = credentials {
             var form = "grant_type=refresh_token&client_id=apus&refresh_token=\(HTTPURL.escape(refresh))"
-            form += "&scope=\(HTTPURL.escape(scope))"
+            if !scopes.isEmpty { form += "&scope=\(HTTPURL.escape(scopes.joined(separator: " ")))" }
             if let service { form += "&service=\(HTTPURL.escape(service))" }
             request.form = Array(form.utf8)
         } else {
             var text = url
             if let service { text = HTTPURL(text.adding("service", service)) ?? text }
-            text = HTTPURL(text.adding("scope", scope)) ?? text
+            for scope in scopes { text = HTTPURL(text.adding("scope", scope)) ?? text }
             if case .password(let user, _) = credentials {
                 text = HTTPURL(text.adding("account", user)) ?? text
             }
@@ -155,7 +169,7 @@ final class Authorizer: Sendable {
 }
 
 extension Authorizer.Key {
-    fileprivate init(_ repository: Repository) {
-        self.init(host: repository.registry.host, repository: repository.name)
+    fileprivate init(_ repository: Repository, _ mounting: String?) {
+        self.init(host: repository.registry.host, repository: repository.name, mounting: mounting)
     }
 }

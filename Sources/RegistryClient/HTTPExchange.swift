@@ -1,4 +1,5 @@
 internal import CCurl
+internal import LayerArchive
 internal import LinuxSystem
 
 /// One request and its answer, read as it comes. libcurl pushes and our
@@ -22,6 +23,7 @@ final class HTTPExchange {
     private var pending: [UInt8] = []
     private var pendingStart = 0
     private var paused = false
+    private var upload: HTTPUpload?
 
     /// Sends the request and waits for the head of the answer.
     init(_ request: HTTPRequest, session: HTTPSession) throws(RegistryError) {
@@ -39,6 +41,7 @@ final class HTTPExchange {
         }
         attached = true
         while !headComplete && result == nil { try drive() }
+        if let failure = upload?.failure { throw failure }
         if !headComplete { try checkResult() }
         guard headComplete else {
             throw RegistryError(.malformed, request.name, "the answer has no HTTP head")
@@ -220,6 +223,8 @@ extension HTTPExchange {
                 set(CURLOPT_COPYPOSTFIELDS, pointer: UnsafeMutableRawPointer(mutating: $0.baseAddress))
             }
         }
+        if request.method == "HEAD" { set(CURLOPT_NOBODY, 1) }
+        if let body = request.body { try configureUpload(body) }
         configureTLS()
         // What is on this machine is not asked of another one, whatever http_proxy says.
         if Registry(host: request.url.authority).isLoopback { set(CURLOPT_NOPROXY, "*") }
@@ -237,6 +242,24 @@ extension HTTPExchange {
             bytes, size, count, context in
             let exchange = Unmanaged<HTTPExchange>.fromOpaque(context!).takeUnretainedValue()
             return exchange.receive(body: UnsafeRawBufferPointer(start: bytes, count: size * count))
+        }
+    }
+
+    private func configureUpload(_ body: HTTPBody) throws(RegistryError) {
+        let upload = try HTTPUpload(body, name: request.name)
+        self.upload = upload
+        set(CURLOPT_UPLOAD, 1)
+        set(CURLOPT_CUSTOMREQUEST, request.method)
+        set(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10)
+        _ = curl_set_offset(
+            curl.setopt, easy, Int32(bitPattern: CURLOPT_INFILESIZE_LARGE.rawValue), curl_off_t(body.size))
+        // A registry may hash and move a large blob before it answers.
+        set(CURLOPT_LOW_SPEED_TIME, 300)
+        set(CURLOPT_READDATA, pointer: Unmanaged.passUnretained(upload).toOpaque())
+        _ = curl_set_callback(curl.setopt, easy, Int32(bitPattern: CURLOPT_READFUNCTION.rawValue)) {
+            bytes, size, count, context in
+            Unmanaged<HTTPUpload>.fromOpaque(context!).takeUnretainedValue()
+                .read(into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
         }
     }
 

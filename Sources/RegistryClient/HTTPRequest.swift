@@ -1,18 +1,28 @@
+internal import LayerArchive
 internal import LinuxSystem
 
-/// One GET or POST.
+/// One request: a GET unless it says something else.
 struct HTTPRequest {
     var url: HTTPURL
+    var method = "GET"
     /// `Name: value`
     var headers: [String] = []
     /// POSTed when there is one.
     var form: [UInt8]?
+    /// Sent as it is read.
+    var body: HTTPBody?
     var tls = TLSSettings()
     /// Given up when raised.
     var stop: StopFlag?
 
     /// As errors name it. The query may carry a signature: it stays out.
-    var name: String { "\(form == nil ? "get" : "post") \(url.withoutQuery)" }
+    var name: String { "\(form == nil ? method.lowercased() : "post") \(url.withoutQuery)" }
+}
+
+/// What a request carries: opened anew for each time that it is sent.
+struct HTTPBody {
+    var size: Int64
+    var open: () throws -> any ByteSource
 }
 
 /// Whom to trust, and who we are.

@@ -19,6 +19,8 @@ public struct RegistryOptions: Sendable {
     /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
     public var firstPauseMilliseconds = 250
     public var stop: StopFlag?
+    /// Ask token servers for the right to push.
+    public var pushes = false
 
     public init() {}
 }
@@ -36,7 +38,9 @@ public final class RegistryClient: Sendable {
 
     public init(_ options: RegistryOptions = RegistryOptions()) {
         self.options = options
-        authorizer = Authorizer(explicit: options.credentials, files: AuthFile(explicit: options.authFile))
+        authorizer = Authorizer(
+            explicit: options.credentials, files: AuthFile(explicit: options.authFile),
+            pushes: options.pushes)
     }
 
     /// What a registry answered when asked for a manifest.
@@ -57,25 +61,32 @@ public final class RegistryClient: Sendable {
             MediaType.dockerSchema1Signed, MediaType.dockerSchema1,
         ]
         let headers = accept.map { "Accept: \($0)" }
+        return try repeating { () throws(RegistryError) -> Manifest in
+            let session = try takeSession()
+            let exchange = try open(
+                "/v2/\(repository.name)/manifests/\(reference)", of: repository, headers: headers,
+                downgrade: false, session: session)
+            if let announced = exchange.header("content-length").flatMap({ Int($0) }),
+                announced > Self.manifestLimit
+            {
+                throw RegistryError(
+                    .tooLarge, exchange.request.name,
+                    "the manifest has \(announced) bytes; more than \(Self.manifestLimit) are not accepted"
+                )
+            }
+            let bytes = try exchange.body(limit: Self.manifestLimit)
+            giveBack(session)
+            let type = (exchange.header("content-type") ?? "").prefix { $0 != ";" }
+            return Manifest(bytes: bytes, mediaType: String(type).trimmed)
+        }
+    }
+
+    /// Does it again, after a pause, while it fails for what may pass.
+    func repeating<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
         var attempts = Attempts(options)
         while true {
             do throws(RegistryError) {
-                let session = try takeSession()
-                let exchange = try open(
-                    "/v2/\(repository.name)/manifests/\(reference)", of: repository, headers: headers,
-                    downgrade: false, session: session)
-                if let announced = exchange.header("content-length").flatMap({ Int($0) }),
-                    announced > Self.manifestLimit
-                {
-                    throw RegistryError(
-                        .tooLarge, exchange.request.name,
-                        "the manifest has \(announced) bytes; more than \(Self.manifestLimit) are not accepted"
-                    )
-                }
-                let bytes = try exchange.body(limit: Self.manifestLimit)
-                giveBack(session)
-                let type = (exchange.header("content-type") ?? "").prefix { $0 != ";" }
-                return Manifest(bytes: bytes, mediaType: String(type).trimmed)
+                return try body()
             } catch  where error.isTransient {
                 try attempts.pause(after: error)
             }
@@ -101,12 +112,16 @@ public final class RegistryClient: Sendable {
 }
 
 extension RegistryClient {
-    /// Sends a GET and follows it to its 2xx answer: picks the scheme, answers a
+    /// Sends a request and follows it to its 2xx answer: picks the scheme, answers a
     /// challenge, follows redirections.
-    /// - Parameter downgrade: a redirection from https to http is followed,
-    ///   because the caller knows the digest of what comes.
+    /// - Parameters:
+    ///   - path: or a whole URL, which gets no credentials.
+    ///   - mounting: another repository's name, for which rights are asked for too.
+    ///   - downgrade: a redirection from https to http is followed,
+    ///     because the caller knows the digest of what comes.
     func open(
-        _ path: String, of repository: Repository, headers: [String], downgrade: Bool, session: HTTPSession
+        _ path: String, method: String = "GET", body: HTTPBody? = nil, of repository: Repository,
+        mounting: String? = nil, headers: [String], downgrade: Bool, session: HTTPSession
     ) throws(RegistryError) -> HTTPExchange {
         let registry = repository.registry
         let insecure = options.verifyTLS.map { !$0 } ?? registry.insecure
@@ -116,10 +131,13 @@ extension RegistryClient {
 
         var schemes = mayUseHTTP ? ["https", "http"] : ["https"]
         if let known = self.schemes.withLock({ $0[registry.apiHost] }) { schemes = [known] }
-        var headerOfTry = authorizer.header(for: repository)
+        let foreign = path.hasPrefix("/") ? nil : HTTPURL(path)
+        var headerOfTry = foreign == nil ? authorizer.header(for: repository, mounting: mounting) : nil
         var challenged = false
         while true {
-            var request = HTTPRequest(url: try url(schemes[0], registry.apiHost, path))
+            var request = HTTPRequest(url: try foreign == nil ? url(schemes[0], registry.apiHost, path) : foreign!)
+            request.method = method
+            request.body = body
             request.tls = settings
             request.stop = options.stop
             request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
@@ -149,15 +167,19 @@ extension RegistryClient {
                 throw error
             }
             let used = schemes[0]
-            self.schemes.withLock { $0[registry.apiHost] = used }
+            if foreign == nil { self.schemes.withLock { $0[registry.apiHost] = used } }
             if (200..<300).contains(exchange.status) { return exchange }
             let body = (try? exchange.body(limit: 64 << 10)) ?? []
-            if exchange.status == 401, exchange.request.url.origin == request.url.origin {
-                if let refused = headerOfTry { authorizer.forget(repository, header: refused) }
+            if exchange.status == 401, exchange.request.url.origin == request.url.origin, foreign == nil {
+                if let refused = headerOfTry {
+                    authorizer.forget(repository, mounting: mounting, header: refused)
+                }
                 // A remembered answer may have expired: then one more challenge is answered.
                 if !challenged {
                     challenged = true
-                    headerOfTry = try authorizer.answer(exchange, for: repository, insecure: insecure) {
+                    headerOfTry = try authorizer.answer(
+                        exchange, for: repository, mounting: mounting, insecure: insecure
+                    ) {
                         request throws(RegistryError) in
                         var request = request
                         request.tls = settings
@@ -179,8 +201,10 @@ extension RegistryClient {
     ) throws(RegistryError) -> HTTPExchange {
         var exchange = first
         for _ in 0..<10 {
-            guard [301, 302, 303, 307, 308].contains(exchange.status) else { return exchange }
             let old = exchange.request
+            // What changes something is not sent anywhere else: a redirection ends it.
+            guard [301, 302, 303, 307, 308].contains(exchange.status), ["GET", "HEAD"].contains(old.method)
+            else { return exchange }
             guard let location = exchange.redirection, let url = HTTPURL(location) else {
                 throw RegistryError(
                     .malformed, old.name, status: exchange.status,
@@ -194,6 +218,7 @@ extension RegistryClient {
             }
             _ = try? exchange.body(limit: 64 << 10)
             var next = HTTPRequest(url: url)
+            next.method = old.method
             next.tls = old.tls
             next.stop = old.stop
             if url.origin == old.url.origin {
@@ -211,7 +236,7 @@ extension RegistryClient {
     private func url(_ scheme: String, _ host: String, _ path: String) throws(RegistryError) -> HTTPURL {
         guard let url = HTTPURL("\(scheme)://\(host)\(path)") else {
             throw RegistryError(
-                .configuration, "get \(scheme)://\(host)\(path)", "the registry's name is no host")
+                .configuration, "reach \(scheme)://\(host)\(path)", "the registry's name is no host")
         }
         return url
     }

@@ -23,6 +23,8 @@ public struct RegistryError: Error, Equatable, Sendable, CustomStringConvertible
         /// An answer larger than what we accept.
         case tooLarge
         case cancelled
+        /// What was to be sent could not be read.
+        case source
         /// A file of the user's (auth file, certificates) or libcurl itself is at fault.
         case configuration
     }

@@ -24,8 +24,9 @@ enum Application {
             CommandTree.Group(
                 "Images",
                 [
-                    PullCommand.command, ImagesCommand.command, LoadCommand.command, SaveCommand.command,
-                    ImportCommand.command, TagCommand.command, RmiCommand.command,
+                    PullCommand.command, PushCommand.command, ImagesCommand.command, LoadCommand.command,
+                    SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
+                    LoginCommand.command, LogoutCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -42,8 +43,8 @@ enum Application {
                     },
                     Command("image", summary: "Manage images") {
                         [
-                            PullCommand.command, ImagesCommand.command.named("ls", aliases: ["list"]),
-                            LoadCommand.command, SaveCommand.command, ImportCommand.command,
+                            PullCommand.command, PushCommand.command,
+                            ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command, SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
                             ImageInspectCommand.command,
                         ]

@@ -26,7 +26,16 @@ extension ImageTransfer {
     /// Writes images into an archive file, which appears when it is whole, or
     /// a layout's directory, which is made or added to.
     public func save(_ images: [SavedImage], as format: SaveFormat, to path: String) throws(ImageError) {
-        if format == .ociDirectory { return try saveLayout(images, directory: path) }
+        if format == .ociDirectory {
+            return try saveLayout(at: path) { writer in try add(images, to: &writer) }
+        }
+        try saveFile(path) { descriptor throws(ImageError) in
+            try save(images, as: format, to: descriptor, name: path)
+        }
+    }
+
+    /// A file that appears when it is whole.
+    func saveFile(_ path: String, _ write: (Int32) throws(ImageError) -> Void) throws(ImageError) {
         do {
             // A device or a FIFO (`/dev/stdout`) is written as it is.
             if let status = try? File.status(path), status.st_mode & S_IFMT != S_IFREG {
@@ -34,13 +43,12 @@ extension ImageTransfer {
                     throw ImageError(.file, "save \(path)", "it is a directory")
                 }
                 let file = try File.open(path, O_WRONLY)
-                try save(images, as: format, to: file.raw, name: path)
-                return
+                return try write(file.raw)
             }
             let temporary = "\(path).\(getpid()).tmp"
             do {
                 let file = try File.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o644)
-                try save(images, as: format, to: file.raw, name: path)
+                try write(file.raw)
                 try file.close()
                 try File.rename(temporary, to: path)
             } catch {
@@ -64,9 +72,9 @@ extension ImageTransfer {
             if format == .dockerArchive {
                 try DockerArchiveWriter(store, writer).write(images)
             } else {
-                try LayoutWriter(store).write(images, existing: nil) { path, content in
-                    try writer.add(content, at: path)
-                }
+                var layout = try LayoutWriter(existing: nil) { try writer.add($1, at: $0) }
+                try add(images, to: &layout)
+                try layout.finish()
             }
             try writer.finish()
         } catch {
@@ -74,14 +82,23 @@ extension ImageTransfer {
         }
     }
 
-    private func saveLayout(_ images: [SavedImage], directory path: String) throws(ImageError) {
+    private func add(_ images: [SavedImage], to layout: inout LayoutWriter) throws {
+        for image in images {
+            // Layouts' readers know no Docker manifest.
+            let outgoing = try OutgoingImage(store, image.record, format: .oci, layers: .asStored)
+            try layout.add(outgoing, names: image.names.map(\.canonical))
+        }
+    }
+
+    /// A layout's directory, which is made or added to.
+    func saveLayout(at path: String, _ write: (inout LayoutWriter) throws -> Void) throws(ImageError) {
         do {
             var existing: ImageIndex?
             if let names = try? File.names(in: path), !names.isEmpty {
                 existing = try LayoutProvider.index(try DirectoryFiles(path))
             }
             try File.makeDirectories("\(path)/blobs/sha256")
-            try LayoutWriter(store).write(images, existing: existing) { name, content in
+            var layout = try LayoutWriter(existing: existing) { name, content in
                 let target = "\(path)/\(name)"
                 // Blobs are named by their content: those that are there stay.
                 if name.hasPrefix("blobs/"), let status = try? File.status(target),
@@ -90,17 +107,10 @@ extension ImageTransfer {
                     return
                 }
                 if name.hasPrefix("blobs/sha512/") { try File.makeDirectories("\(path)/blobs/sha512") }
-                let temporary = "\(target).\(getpid()).tmp"
-                do {
-                    let file = try File.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
-                    try content.source().copy(to: DescriptorSink(file.raw))
-                    try file.close()
-                    try File.rename(temporary, to: target)
-                } catch {
-                    try? File.unlink(temporary)
-                    throw error
-                }
+                try content.write(to: target)
             }
+            try write(&layout)
+            try layout.finish()
         } catch {
             throw ImageError("save \(path)", any: error)
         }
@@ -120,6 +130,20 @@ struct SavedFile {
     init(_ bytes: [UInt8]) {
         size = Int64(bytes.count)
         source = { BytesSource(bytes) }
+    }
+
+    /// The file appears when it is whole.
+    func write(to path: String) throws {
+        let temporary = "\(path).\(getpid())-\(gettid()).tmp"
+        do {
+            let file = try File.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+            try source().copy(to: DescriptorSink(file.raw))
+            try file.close()
+            try File.rename(temporary, to: path)
+        } catch {
+            try? File.unlink(temporary)
+            throw error
+        }
     }
 }
 

@@ -26,7 +26,7 @@ extension ImageTransfer {
                 do {
                     let info = try store.ingestLayer(
                         blob: plan.blob, size: plan.size, diffID: plan.diffID,
-                        from: try ProgressSource(plan, progress, stop))
+                        from: try ProgressSource(plan.open(), plan.label, plan.size ?? -1, progress, stop))
                     progress.layer(plan.label, info.reused ? .reused : .done)
                     return info
                 } catch {
@@ -44,9 +44,10 @@ extension ImageTransfer {
 }
 
 /// Passes bytes on, says how far they are, and ends when another layer failed.
-private final class ProgressSource: ByteSource {
+final class ProgressSource: ByteSource {
     private let source: any ByteSource
-    private let plan: LayerPlan
+    private let label: Digest
+    private let size: Int64
     private let progress: any TransferProgress
     private let stop: StopFlag
     private var done: Int64 = 0
@@ -54,9 +55,14 @@ private final class ProgressSource: ByteSource {
     /// Reports closer together than this are for nobody's eyes.
     private static let step: Int64 = 128 << 10
 
-    init(_ plan: LayerPlan, _ progress: any TransferProgress, _ stop: StopFlag) throws {
-        source = try plan.open()
-        self.plan = plan
+    /// - Parameter size: -1 when unknown.
+    init(
+        _ source: any ByteSource, _ label: Digest, _ size: Int64, _ progress: any TransferProgress,
+        _ stop: StopFlag
+    ) {
+        self.source = source
+        self.label = label
+        self.size = size
         self.progress = progress
         self.stop = stop
     }
@@ -67,7 +73,7 @@ private final class ProgressSource: ByteSource {
         done += Int64(count)
         if done - reported >= Self.step || (count == 0 && done > reported) {
             reported = done
-            progress.layer(plan.label, .downloading(done: done, size: plan.size ?? -1))
+            progress.layer(label, .downloading(done: done, size: size))
         }
         return count
     }

@@ -13,14 +13,10 @@ enum PullCommand {
             "An image is a name (NAME[:TAG|@DIGEST], with registries.conf deciding what a short one means), or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY.",
         arguments: .atLeast(1), completing: .objects("images"),
         flags: {
-            transferFlags() + [
+            transferFlags() + RegistryFlags.flags() + [
                 Flag(
                     "arch", .string("ARCH"),
                     "Use ARCH instead of the machine's architecture to choose the image"),
-                Flag("authfile", .string("FILE"), "Path of the authentication file", completing: .files),
-                Flag(
-                    "cert-dir", .string("DIR"), "Directory of TLS certificates for registries",
-                    completing: .directories),
                 Flag("creds", .string("[USER[:PASSWORD]]"), "Credentials for the registry"),
                 Flag("os", .string("OS"), "Use OS instead of the machine's to choose the image"),
                 Flag("platform", .string("OS/ARCH[/VARIANT]"), "Choose the image by platform"),
@@ -31,16 +27,15 @@ enum PullCommand {
     static func transferFlags() -> [Flag] {
         [
             Flag("quiet", short: "q", .bool, "Suppress output of progress"),
-            Flag("tls-verify", .bool, default: "true", "Require HTTPS and verify certificates"),
+            RegistryFlags.verification,
         ]
     }
 
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
         var options = try options(values)
-        options.authFile = values.string("authfile")
+        RegistryFlags.apply(values, to: &options)
         options.credentials = values.string("creds")
-        options.certificateDirectory = values.string("cert-dir")
         if let variant = values.string("variant") {
             var platform = options.platform ?? .host
             platform.variant = variant
@@ -56,7 +51,7 @@ enum PullCommand {
     /// What `--platform`, `--arch`, `--os` and `--tls-verify` mean.
     static func options(_ values: Values) throws -> TransferOptions {
         var options = try platformOptions(values)
-        if values.isSet("tls-verify") { options.verifyTLS = values.bool("tls-verify") }
+        RegistryFlags.applyVerification(values, to: &options)
         return options
     }
 

@@ -23,6 +23,8 @@ final class TransferDisplay: TransferProgress {
 
     func resolving(_ reference: String) { line("Trying to pull \(reference)...") }
 
+    func note(_ text: String) { line(text) }
+
     func warning(_ text: String) {
         if style != .silent { Output.warn(text) }
     }
@@ -48,7 +50,11 @@ final class TransferDisplay: TransferProgress {
 
     private func line(_ text: String) {
         guard style != .silent else { return }
-        state.withLock { _ in write(text + "\n") }
+        state.withLock { state in
+            // What comes after a line does not draw over it.
+            state.drawn = 0
+            write(text + "\n")
+        }
     }
 
     /// Draws all bars over those drawn before.

@@ -1,0 +1,34 @@
+internal import LayerArchive
+internal import LinuxSystem
+
+/// Writes a `dir:` image, as `DirectoryProvider` reads it.
+struct DirectoryWriter {
+    private let path: String
+    private static let version = Array("Directory Transport Version: 1.1\n".utf8)
+
+    /// A new directory, an empty one, or one with an image, which makes room.
+    init(_ path: String) throws {
+        self.path = path
+        try File.makeDirectories(path)
+        let names = try File.names(in: path)
+        guard names.isEmpty || names.contains("version") else {
+            throw ImageError(.file, "write dir:\(path)", "it is not empty and holds no image")
+        }
+        for name in names where Self.isOurs(name) { try File.unlink("\(path)/\(name)") }
+    }
+
+    private static func isOurs(_ name: String) -> Bool {
+        ["version", "manifest.json"].contains(name) || name.hasPrefix("signature-")
+            || name.hasSuffix(".manifest.json") || (name.count == 64 && name.allSatisfy(\.isHexDigit))
+    }
+
+    func write(_ image: OutgoingImage) throws {
+        try SavedFile(Self.version).write(to: "\(path)/version")
+        for blob in image.layers + [image.config] {
+            let target = "\(path)/\(blob.digest.hex)"
+            guard !File.exists(target) else { continue }
+            try SavedFile(size: blob.size, source: blob.open).write(to: target)
+        }
+        try SavedFile(image.manifestBytes).write(to: "\(path)/manifest.json")
+    }
+}
