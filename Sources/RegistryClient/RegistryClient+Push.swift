@@ -17,31 +17,18 @@ extension RegistryClient {
         }
     }
 
-    /// Has the registry take a blob over from another of its repositories.
-    /// - Returns: false when it does not: then the blob has to be sent.
-    public func mountBlob(_ repository: Repository, digest: Digest, from source: String) -> Bool {
-        let path = "/v2/\(repository.name)/blobs/uploads/?mount=\(HTTPURL.escape("\(digest)"))"
-            + "&from=\(HTTPURL.escape(source))"
-        do throws(RegistryError) {
-            let answer = try send("POST", path, to: repository, mounting: source)
-            if answer.status == 201 { return true }
-            // It has begun an upload instead, which nobody is going to finish.
-            if let location = answer.header("location").flatMap({ uploadPath($0, of: repository) }) {
-                _ = try send("DELETE", location, to: repository)
-            }
-            return false
-        } catch {
-            return false
-        }
-    }
-
     /// Sends a blob in one piece. One that breaks off is sent anew, after a pause.
-    /// - Parameter open: called for each attempt.
+    /// - Parameters:
+    ///   - source: the name of a repository of the registry that may have the blob.
+    ///   - open: called for each attempt.
+    /// - Returns: false when the registry took the blob over from `source`.
     public func uploadBlob(
-        _ repository: Repository, digest: Digest, size: Int64, open: @escaping () throws -> any ByteSource
-    ) throws(RegistryError) {
-        try repeating { () throws(RegistryError) -> Void in
-            let begun = try send("POST", "/v2/\(repository.name)/blobs/uploads/", to: repository)
+        _ repository: Repository, digest: Digest, size: Int64, mounting source: String? = nil,
+        open: @escaping () throws -> any ByteSource
+    ) throws(RegistryError) -> Bool {
+        try repeating { () throws(RegistryError) -> Bool in
+            let begun = try beginUpload(repository, digest, mounting: source)
+            if begun.status == 201 { return false }
             let location = begun.header("location") ?? ""
             guard let path = uploadPath(location, of: repository) else {
                 throw RegistryError(
@@ -53,6 +40,22 @@ extension RegistryClient {
             _ = try send(
                 "PUT", target, to: repository, headers: ["Content-Type: application/octet-stream"],
                 body: HTTPBody(size: size, open: open))
+            return true
+        }
+    }
+
+    /// A registry that cannot mount the blob begins an upload all the same.
+    private func beginUpload(
+        _ repository: Repository, _ digest: Digest, mounting source: String?
+    ) throws(RegistryError) -> HTTPExchange {
+        let path = "/v2/\(repository.name)/blobs/uploads/"
+        guard let source else { return try send("POST", path, to: repository) }
+        let mount = "?mount=\(HTTPURL.escape("\(digest)"))&from=\(HTTPURL.escape(source))"
+        do throws(RegistryError) {
+            return try send("POST", path + mount, to: repository, mounting: source)
+        } catch  where [.unauthorized, .denied, .notFound, .refused].contains(error.code) {
+            // We may not read the other repository.
+            return try send("POST", path, to: repository)
         }
     }
 

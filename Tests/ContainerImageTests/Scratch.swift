@@ -155,6 +155,7 @@ final class Recorder: TransferProgress {
     var warnings: [String] { warnings_.withLock { $0 } }
 
     func resolving(_ reference: String) {}
+    func note(_ text: String) {}
     func warning(_ text: String) { warnings_.withLock { $0.append(text) } }
     func layer(_ digest: Digest, _ state: LayerProgress) { log.withLock { $0.append((digest, state)) } }
 

@@ -110,12 +110,14 @@ extension ImageTransfer {
             origins: BlobOrigins(store, image.record, reference), progress: progress, stop: stop)
         for layer in image.layers { progress.layer(layer.digest, .waiting(size: layer.size)) }
         // Two layers may be the same blob. The largest first, as in a pull.
-        var blobs: [Digest: OutgoingBlob] = [:]
-        for layer in image.layers { blobs[layer.digest] = layer }
-        let order = blobs.values.sorted { ($0.size, $0.digest.hex) > ($1.size, $1.digest.hex) }
-        try Threads.parallel(limit: max(1, options.threads), order, stop: stop) { try target.push($0) }
+        var seen: Set<Digest> = []
+        let order = image.layers.indices.filter { seen.insert(image.layers[$0].digest).inserted }
+            .sorted { image.layers[$0].size > image.layers[$1].size }
+        try Threads.parallel(limit: max(1, options.threads), order, stop: stop) {
+            try target.push(image.layers[$0], diffID: image.record.diffIDs[$0])
+        }
         progress.note("Copying config \(image.config.digest.short) done")
-        try target.send(image.config, isLayer: false)
+        try target.push(config: image.config)
         progress.note("Writing manifest to image destination")
         try target.client.putManifest(
             target.repository, reference: reference.digest.map(\.description) ?? reference.tag ?? "latest",

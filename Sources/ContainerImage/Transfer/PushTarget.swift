@@ -14,42 +14,38 @@ struct PushTarget: Sendable {
     let stop: StopFlag
 
     /// Sees to it that a layer is there, and tells of it.
-    func push(_ layer: OutgoingBlob) throws {
+    func push(_ layer: OutgoingBlob, diffID: Digest) throws {
         do {
-            progress.layer(layer.digest, try send(layer, isLayer: true) ? .done : .reused)
+            var sent = false
+            if try !client.hasBlob(repository, digest: layer.digest) {
+                let origin = try origins.repository(having: diffID)
+                sent = try client.uploadBlob(
+                    repository, digest: layer.digest, size: layer.size, mounting: origin
+                ) {
+                    ProgressSource(try layer.open(), layer.digest, layer.size, progress, stop)
+                }
+            }
+            progress.layer(layer.digest, sent ? .done : .reused)
         } catch {
             progress.layer(layer.digest, .failed)
             throw error
         }
     }
 
-    /// - Returns: false when the blob need not be sent.
-    @discardableResult
-    func send(_ blob: OutgoingBlob, isLayer: Bool) throws -> Bool {
-        if try client.hasBlob(repository, digest: blob.digest) { return false }
-        if isLayer {
-            for name in try origins.repositories(of: blob.digest)
-            where client.mountBlob(repository, digest: blob.digest, from: name) {
-                return false
-            }
-        }
-        try client.uploadBlob(repository, digest: blob.digest, size: blob.size) {
-            let source = try blob.open()
-            return isLayer ? ProgressSource(source, blob.digest, blob.size, progress, stop) : source
-        }
-        return true
+    func push(config: OutgoingBlob) throws {
+        if try client.hasBlob(repository, digest: config.digest) { return }
+        _ = try client.uploadBlob(
+            repository, digest: config.digest, size: config.size, open: config.open)
     }
 }
 
-/// Which other repositories of a registry have a blob, as far as the store's
-/// images tell. It is looked up once, and only when something is missing.
+/// Which other repositories of a registry may have a layer, as the names of
+/// the store's images tell. They are looked up once, and only when something is missing.
 final class BlobOrigins: Sendable {
     private let store: Store
     private let record: ImageRecord
     private let reference: ImageReference
-    private let known = Mutex<[Digest: [String]]?>(nil)
-    /// More attempts to mount take longer than they save.
-    private static let maximum = 3
+    private let known = Mutex<[Digest: String]?>(nil)
 
     init(_ store: Store, _ record: ImageRecord, _ reference: ImageReference) {
         self.store = store
@@ -57,26 +53,23 @@ final class BlobOrigins: Sendable {
         self.reference = reference
     }
 
-    func repositories(of blob: Digest) throws -> [String] {
+    func repository(having diffID: Digest) throws -> String? {
         try known.withLock { known in
             if known == nil { known = try find() }
-            return known![blob] ?? []
+            return known![diffID]
         }
     }
 
-    private func find() throws -> [Digest: [String]] {
+    private func find() throws -> [Digest: String] {
         let wanted = Set(record.diffIDs)
-        var found: [Digest: [String]] = [:]
-        for image in try store.images() where image.diffIDs.contains(where: wanted.contains) {
-            let names = image.repoDigests.compactMap { try? ImageReference(parsing: $0) }
-                .filter { $0.domain == reference.domain && $0.path != reference.path }.map(\.path)
-            guard !names.isEmpty else { continue }
-            for layer in try store.manifest(of: image).layers {
-                guard let digest = try? Digest(parsing: layer.digest) else { continue }
-                for name in names where found[digest, default: []].count < Self.maximum {
-                    if !found[digest, default: []].contains(name) { found[digest, default: []].append(name) }
-                }
-            }
+        var found: [Digest: String] = [:]
+        for image in try store.images() {
+            let shared = image.diffIDs.filter { wanted.contains($0) && found[$0] == nil }
+            guard !shared.isEmpty else { continue }
+            // What came from a registry or went there is surer than what is only called so.
+            let names = (image.repoDigests + image.names).compactMap { try? ImageReference(parsing: $0) }
+            let other = names.first { $0.domain == reference.domain && $0.path != reference.path }
+            for diffID in shared { found[diffID] = other?.path }
         }
         return found
     }

@@ -10,11 +10,12 @@ final class Registry {
     private let process: ProgramRun
 
     /// - Parameter password: the user `tester` must give it (by Basic authentication).
-    init(_ host: Host, https: Bool = false, password: String? = nil) throws {
+    init(_ host: Host, https: Bool = false, password: String? = nil, readOnly: Bool = false) throws {
         port = try Ports.free()
         var lines = [
             "version: 0.1", "log: {level: error, accesslog: {disabled: true}}",
-            "storage: {filesystem: {rootdirectory: \(host.path("registry"))}, delete: {enabled: true}}",
+            "storage: {filesystem: {rootdirectory: \(host.path("registry"))}, delete: {enabled: true}, "
+                + "maintenance: {readonly: {enabled: \(readOnly)}}}",
             "http:", "  addr: 127.0.0.1:\(port)",
         ]
         if https {
