@@ -31,9 +31,13 @@ public struct RegistryLogin: Sendable {
         if key == "index.docker.io" || key == "registry-1.docker.io" { key = "docker.io" }
         let host = key.prefix { $0 != "/" }
         // The same grammar as in an image's name, of which this is the beginning.
-        guard !host.isEmpty, let name = try? ImageName(parsing: "\(Self.qualified(host))\(key[host.endIndex...])/x"),
+        guard !host.isEmpty,
+            let name = try? ImageName(parsing: "\(Self.qualified(host))\(key[host.endIndex...])/x"),
             name.domain != nil, name.tag == nil, name.digest == nil
-        else { throw ImageError(.invalidReference, "invalid registry \"\(registry ?? "")\"", "expected HOST[:PORT]") }
+        else {
+            throw ImageError(
+                .invalidReference, "invalid registry \"\(registry ?? "")\"", "expected HOST[:PORT]")
+        }
         self.registry = String(key)
         self.options = options
         files = AuthFile(explicit: options.authFile)

@@ -14,7 +14,8 @@ public final class CompressingSource: ByteSource {
         func write(_ bytes: UnsafeRawBufferPointer) { self.bytes.append(contentsOf: bytes) }
     }
 
-    public init(_ source: any ByteSource, _ compression: Compression, level: Int? = nil) throws(ArchiveError) {
+    public init(_ source: any ByteSource, _ compression: Compression, level: Int? = nil) throws(ArchiveError)
+    {
         self.source = source
         sink = try CompressingSink(compression, to: output, level: level)
     }

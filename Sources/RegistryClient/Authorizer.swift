@@ -39,7 +39,9 @@ final class Authorizer: Sendable {
     /// - Parameter mounting: the name of another repository that is read.
     func header(for repository: Repository, mounting: String?) -> String? {
         answers.withLock { answers in
-            guard let answer = answers[Key(repository, mounting)], answer.expires > Self.now else { return nil }
+            guard let answer = answers[Key(repository, mounting)], answer.expires > Self.now else {
+                return nil
+            }
             return answer.header
         }
     }

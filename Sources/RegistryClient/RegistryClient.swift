@@ -135,7 +135,8 @@ extension RegistryClient {
         var headerOfTry = foreign == nil ? authorizer.header(for: repository, mounting: mounting) : nil
         var challenged = false
         while true {
-            var request = HTTPRequest(url: try foreign == nil ? url(schemes[0], registry.apiHost, path) : foreign!)
+            var request = HTTPRequest(
+                url: try foreign == nil ? url(schemes[0], registry.apiHost, path) : foreign!)
             request.method = method
             request.body = body
             request.tls = settings

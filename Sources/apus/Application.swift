@@ -44,7 +44,8 @@ enum Application {
                     Command("image", summary: "Manage images") {
                         [
                             PullCommand.command, PushCommand.command,
-                            ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command, SaveCommand.command, ImportCommand.command,
+                            ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
+                            SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
                             ImageInspectCommand.command,
                         ]

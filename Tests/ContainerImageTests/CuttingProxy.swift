@@ -70,7 +70,9 @@ final class CuttingProxy: Sendable {
                     }
                     if cut { return }
                 }
-                guard (try? FD.writeAll(index == 0 ? server : client, Array(buffer[..<count]))) != nil else { return }
+                guard (try? FD.writeAll(index == 0 ? server : client, Array(buffer[..<count]))) != nil else {
+                    return
+                }
             }
         }
     }

@@ -34,9 +34,10 @@ import Testing
         #expect(try push("first:2").count(.reused) == 2)
         // Another repository takes the layers over.
         #expect(try push("second/deep:1").count(.reused) == 2)
-        #expect(
-            try store.image(id: record.id)?.repoDigests
-                == ["\(registry.host)/first@\(record.manifestDigest)", "\(registry.host)/second/deep@\(record.manifestDigest)"])
+        let known = try store.image(id: record.id)?.repoDigests ?? []
+        for name in ["first", "second/deep"] {
+            #expect(known.contains("\(registry.host)/\(name)@\(record.manifestDigest)"))
+        }
         let again = try transfer(scratch, try scratch.store("again"))
             .pull(ImageSource(parsing: "\(registry.host)/second/deep@\(record.manifestDigest)"))
         #expect(again.id == record.id)
@@ -57,7 +58,8 @@ import Testing
         let store = try scratch.store()
         let record = try transfer(scratch, store).pull(ImageSource(parsing: "oci:\(layout.path)"))
         for place in [
-            "docker://\(registry.host)/a:1", "oci:\(scratch("out")):v1", "oci-archive:\(scratch("out.tar")):v1",
+            "docker://\(registry.host)/a:1", "oci:\(scratch("out")):v1",
+            "oci-archive:\(scratch("out.tar")):v1",
         ] {
             if form.format == .v2s2, place.hasPrefix("oci") { continue }
             let destination = try ImageSource(parsing: place)
@@ -110,7 +112,10 @@ import Testing
         let layout = try TestLayout(scratch("layout"))
         // What does not compress, so that it does not fit into the kernel's buffers.
         var generator = SystemRandomNumberGenerator()
-        let noise = String((0..<2_000_000).map { _ in Character(Unicode.Scalar(UInt8(33 + generator.next(upperBound: 90 as UInt64)))) })
+        let noise = String(
+            (0..<2_000_000).map { _ in
+                Character(Unicode.Scalar(UInt8(33 + generator.next(upperBound: 90 as UInt64))))
+            })
         try layout.image("docker.io/library/noise:1", [try layout.layer(["noise": noise])])
         let store = try scratch.store()
         let record = try transfer(scratch, store).pull(ImageSource(parsing: "oci:\(layout.path)"))

@@ -89,7 +89,8 @@ extension EndToEnd {
                         "error logging into \"\(registry.address)\": invalid username/password"))
                 let untrusted = try run("login", "-u", "tester", "-p", "se:cret", registry.address)
                 #expect(untrusted.exit == 125 && untrusted.errorText.contains("certificate"), "\(untrusted)")
-                #expect(try run("login", "--get-login", registry.address).errorText.contains("not logged into"))
+                #expect(
+                    try run("login", "--get-login", registry.address).errorText.contains("not logged into"))
 
                 let login = try run(
                     "login", "-u", "tester", "--password-stdin", "--verbose", "--cert-dir", certificates,

@@ -27,7 +27,9 @@ import Testing
                 let host = realm.withLock { $0 }
                 return Response(
                     401,
-                    [#"WWW-Authenticate: Bearer realm="http://\#(host)/token?x=1",scope="repository:a/b:pull""#])
+                    [
+                        #"WWW-Authenticate: Bearer realm="http://\#(host)/token?x=1",scope="repository:a/b:pull""#
+                    ])
             }
             if request.method == "HEAD" { return Response(404) }
             // From another scheme's point of view, as behind a proxy that ends TLS.
@@ -50,7 +52,8 @@ import Testing
         try #require(tokens.count == 2)
         #expect(tokens[0].contains("&scope=repository%3Aa%2Fb%3Apull%2Cpush&"))
         #expect(!tokens[0].contains("c%2Fd"))
-        #expect(tokens[1].contains("&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%2Fd%3Apull&"))
+        #expect(
+            tokens[1].contains("&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%2Fd%3Apull&"))
         let put = try #require(server.requests.last)
         #expect(put.method == "PUT")
         #expect(put.path == "/v2/a/b/blobs/uploads/1?state=x&digest=sha256%3A\(Self.digest.hex)")
@@ -155,7 +158,8 @@ import Testing
     }
 
     @Test func replacesOldSecretsAndKeepsTheRest() throws {
-        try with(#"{"x":1.50,"auths":{"r":{"identitytoken":"t","email":"e"},"o":{"auth":"YTpi"}}}"#) { file, _ in
+        try with(#"{"x":1.50,"auths":{"r":{"identitytoken":"t","email":"e"},"o":{"auth":"YTpi"}}}"#) {
+            file, _ in
             try file.save(user: "a", password: "b", for: "r")
             let text = String(try File.readText(file.written).filter { !" \t\n".contains($0) })
             #expect(
@@ -188,7 +192,8 @@ import Testing
                 try file.save(user: "u\($0)", password: "p", for: "r\($0)")
             }
             for number in 0..<40 {
-                #expect(try file.credentials(for: "r\(number)") == .password(user: "u\(number)", password: "p"))
+                #expect(
+                    try file.credentials(for: "r\(number)") == .password(user: "u\(number)", password: "p"))
             }
         }
     }

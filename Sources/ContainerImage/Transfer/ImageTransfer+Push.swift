@@ -62,7 +62,8 @@ extension ImageTransfer {
                         "a docker-archive holds plain layers and no OCI manifest: "
                             + "leave --format and --compression-format out")
                 }
-                if let status = try? File.status(path), status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 {
+                if let status = try? File.status(path), status.st_mode & S_IFMT == S_IFREG, status.st_size > 0
+                {
                     throw refuse("\(path) is there already, and nothing can be added to a docker-archive")
                 }
                 let names = try [name].compactMap { $0 }.map { try ImageReference(parsing: $0).tagged }
@@ -103,7 +104,8 @@ extension ImageTransfer {
         let stop = StopFlag()
         var registryOptions = try options.registryOptions(stop: stop)
         registryOptions.pushes = true
-        let endpoints = try RegistriesConfig.load(explicit: options.registriesConfig).endpoints(for: reference)
+        let endpoints = try RegistriesConfig.load(explicit: options.registriesConfig).endpoints(
+            for: reference)
         let target = PushTarget(
             // Mirrors are for reading.
             repository: endpoints[endpoints.count - 1].repository, client: RegistryClient(registryOptions),

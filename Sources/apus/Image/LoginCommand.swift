@@ -79,7 +79,8 @@ enum LoginCommand {
         if let user, let password = values.string("password") { return (user, password) }
         guard Terminal.isTerminal(STDIN_FILENO) else {
             throw EngineError(
-                .invalid, "cannot ask for credentials without a terminal: use --username and --password-stdin")
+                .invalid, "cannot ask for credentials without a terminal: use --username and --password-stdin"
+            )
         }
         if user == nil {
             Output.print("Username\(known.map { " (\($0))" } ?? ""): ")
