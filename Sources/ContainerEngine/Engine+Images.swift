@@ -115,6 +115,30 @@ extension Engine {
         return images
     }
 
+    /// All tags of a repository, and the images that they name.
+    public func imagesOfRepository(_ text: String) throws(EngineError) -> [SavedImage] {
+        let name = try engineErrors { try ImageName(parsing: text) }
+        guard name.tag == nil, name.digest == nil else {
+            throw EngineError(.invalid, "tag can't be used with --all-tags/-a")
+        }
+        let candidates =
+            try name.domain == nil
+            ? engineErrors { try RegistriesConfig.load().localCandidates(for: name) }
+            : [name.qualified(by: name.domain!).tagged]
+        let images = try engineErrors { try store.images() }
+        for repository in candidates.map(\.repository) {
+            var found: [SavedImage] = []
+            for image in images {
+                for name in image.names.compactMap({ try? ImageReference(parsing: $0) })
+                where name.repository == repository && name.tag != nil {
+                    found.append(SavedImage(image, names: [name]))
+                }
+            }
+            if !found.isEmpty { return found.sorted { $0.names[0].canonical < $1.names[0].canonical } }
+        }
+        throw EngineError(.notFound, "no tag of \(text) is here")
+    }
+
     /// Which of an image's names a text means; nil for an ID.
     private func nameMeant(by text: String, of image: ImageRecord) throws(EngineError) -> String? {
         guard let name = try? ImageName(parsing: text) else { return nil }

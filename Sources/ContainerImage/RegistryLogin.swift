@@ -87,7 +87,7 @@ public struct RegistryLogin: Sendable {
         }
     }
 
-    /// - Returns: false when nobody was logged in.
+    /// - Returns: false when the file that we write knows nobody.
     public func forget() throws(ImageError) -> Bool {
         do throws(RegistryError) {
             return try files.remove(registry)

@@ -82,6 +82,20 @@ extension Store {
         }
     }
 
+    /// A file without a name, for what is made on the way out: it is gone when it is closed.
+    public func makeUnnamedFile() throws(StorageError) -> Descriptor {
+        let lease = try lease()
+        defer { lease.end() }
+        let partial = lease.newPartial(content: false)
+        do {
+            let file = try createPartial(partial)
+            try File.unlink(partial, at: directory.raw)
+            return file
+        } catch {
+            throw StorageError("make a file in", root, any: error)
+        }
+    }
+
     func createPartial(_ partial: String) throws(SystemError) -> Descriptor {
         try File.open(partial, at: directory.raw, O_RDWR | O_CREAT | O_EXCL, mode: 0o644)
     }

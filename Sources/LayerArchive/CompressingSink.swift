@@ -11,13 +11,13 @@ public final class CompressingSink: ByteSink {
     private let encoder: (any StreamEncoder)?
     private var finished = false
 
-    /// - Parameter level: 1 to 3 for gzip (2 unless said), 1 to 19 for zstd (3 unless said).
+    /// - Parameter level: 1 to 9 for gzip (ISA-L has three: 1, 2 to 5, 6 to 9), 1 to 20 for zstd (3 unless said).
     public init(_ compression: Compression, to sink: any ByteSink, level: Int? = nil) throws(ArchiveError) {
         self.sink = sink
         switch compression {
         case .none: encoder = nil
-        case .gzip: encoder = GzipEncoder(level: min(max(level ?? 2, 1), 3))
-        case .zstd: encoder = try ZstdEncoder(level: min(max(level ?? 3, 1), 19))
+        case .gzip: encoder = GzipEncoder(level: level.map { $0 < 2 ? 1 : $0 < 6 ? 2 : 3 } ?? 2)
+        case .zstd: encoder = try ZstdEncoder(level: min(max(level ?? 3, 1), 20))
         }
     }
 

@@ -23,7 +23,8 @@ struct Attempts {
             if failures > 1 { error.message += " (given up after \(total) attempts)" }
             throw error
         }
-        var pause = min(10_000, options.firstPauseMilliseconds << min(failures - 1, 16))
+        let first = options.firstPauseMilliseconds
+        var pause = min(max(first, 10_000), first << min(failures - 1, 16))
         if let seconds = error.retryAfter { pause = max(pause, min(max(seconds, 0), 30) * 1000) }
         while pause > 0 {
             if options.stop?.isRaised == true {

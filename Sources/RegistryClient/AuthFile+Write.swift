@@ -12,9 +12,14 @@ extension AuthFile {
             registry: String(key[..<slash]), name: String(key[slash...].dropFirst()), missingIsEmpty: true)
     }
 
-    /// Remembers a password.
+    /// Remembers a password: in the file, or by the helper that the file names.
     public func save(user: String, password: String, for key: String) throws(RegistryError) {
-        try change { auths in
+        try change { json, auths throws(RegistryError) in
+            if let helper = try CredentialHelper(for: key, in: json) {
+                try helper.store(CredentialHelper.server(key, in: json), user: user, password: password)
+                auths.remove(key)
+                return
+            }
             var entry = auths[key]?.object ?? JSONObject()
             for name in ["identitytoken", "registrytoken", "username", "password"] { entry.remove(name) }
             entry["auth"] = .string("\(user):\(password)".base64)
@@ -26,18 +31,37 @@ extension AuthFile {
     public func remove(_ key: String) throws(RegistryError) -> Bool {
         guard File.exists(written) else { return false }
         var found = false
-        try change { found = $0.remove(key) != nil }
+        try change { json, auths throws(RegistryError) in
+            if let helper = try CredentialHelper(for: key, in: json) {
+                let server = CredentialHelper.server(key, in: json)
+                if try helper.get(server) != nil {
+                    found = true
+                    try helper.erase(server)
+                }
+            }
+            if auths.remove(key) != nil { found = true }
+        }
         return found
     }
 
+    /// Which registries have a helper stays said: that is no secret.
     public func removeAll() throws(RegistryError) {
         guard File.exists(written) else { return }
-        try change { $0 = JSONObject() }
+        try change { json, auths throws(RegistryError) in
+            var keys = json["credHelpers"]?.object?.members.map(\.name) ?? []
+            if json["credsStore"] != nil { keys += auths.members.map(\.name) }
+            for key in keys {
+                try CredentialHelper(for: key, in: json)?.erase(CredentialHelper.server(key, in: json))
+            }
+            auths = JSONObject()
+        }
     }
 
     /// Changes the members of `auths` and leaves what else is in the file as it
     /// is. Readers see the old file or the new one.
-    private func change(_ body: (inout JSONObject) -> Void) throws(RegistryError) {
+    private func change(
+        _ body: (JSON, inout JSONObject) throws(RegistryError) -> Void
+    ) throws(RegistryError) {
         do {
             // A link stays one: people keep the file elsewhere.
             let path = Self.resolved(written)
@@ -52,7 +76,8 @@ extension AuthFile {
             }
             var json = JSONObject()
             if File.exists(path) {
-                let parsed = try JSON(parsing: try File.read(path, limit: 4 << 20))
+                let bytes = try File.read(path, limit: 4 << 20)
+                let parsed = bytes.isEmpty ? .emptyObject : try JSON(parsing: bytes)
                 guard let object = parsed.object else {
                     throw JSONError("expected an object, found \(parsed.kind)")
                 }
@@ -62,11 +87,13 @@ extension AuthFile {
             guard var auths = old.object else {
                 throw JSONError(path: "auths", "expected an object, found \(old.kind)")
             }
-            body(&auths)
+            try body(.object(json), &auths)
             json["auths"] = .object(auths)
             try File.replace(
                 path, with: JSON.object(json).bytes(indent: "\t") + [0x0A], mode: 0o600)
             _ = directory.raw
+        } catch let error as RegistryError {
+            throw error
         } catch {
             throw RegistryError(.configuration, "write the auth file \(written)", "\(error)")
         }

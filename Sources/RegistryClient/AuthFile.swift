@@ -45,26 +45,44 @@ public struct AuthFile: Sendable {
             } catch {
                 throw RegistryError(.configuration, "read the auth file \(path)", "\(error.errno)")
             }
+            let json: JSON
+            let found: Credentials?
             do throws(JSONError) {
-                let json = try JSON(parsing: bytes)
+                // podman makes an empty file to begin with.
+                json = bytes.isEmpty ? .emptyObject : try JSON(parsing: bytes)
                 guard json.object != nil else { throw JSONError("expected an object, found \(json.kind)") }
-                if let found = try Self.find(registry: registry, name: name, in: json) { return found }
+                found = try Self.find(registry: registry, name: name, in: json)
             } catch {
                 throw RegistryError(.configuration, "read the auth file \(path)", error.description)
             }
+            if let kept = try Self.kept(registry: registry, name: name, in: json) ?? found { return kept }
         }
         return nil
     }
 
-    static func find(registry: String, name: String, in json: JSON) throws(JSONError) -> Credentials? {
-        guard let auths = json["auths"]?.object else { return nil }
+    /// What a credential helper keeps.
+    private static func kept(
+        registry: String, name: String, in json: JSON
+    ) throws(RegistryError) -> Credentials? {
+        let keys = keys(registry, name)
+        let key = keys.first { json["credHelpers"]?[$0] != nil } ?? registry
+        return try CredentialHelper(for: key, in: json)?.get(CredentialHelper.server(key, in: json))
+    }
+
+    /// The names under which a repository's credentials may stand, the longest first.
+    private static func keys(_ registry: String, _ name: String) -> [String] {
         var keys: [String] = []
         var key = "\(registry)/\(name)"
         while let slash = key.lastIndex(of: "/") {
             keys.append(key)
             key = String(key[..<slash])
         }
-        keys.append(registry)
+        return keys + [registry]
+    }
+
+    static func find(registry: String, name: String, in json: JSON) throws(JSONError) -> Credentials? {
+        guard let auths = json["auths"]?.object else { return nil }
+        var keys = keys(registry, name)
         if registry == "docker.io" { keys += ["index.docker.io", "registry-1.docker.io"] }
         for key in keys {
             if let entry = auths[key], let found = try read(entry, key: key) { return found }

@@ -3,21 +3,32 @@ public import LayerArchive
 extension RegistryClient {
     /// Whether the registry answers, to the credentials that we have.
     public func ping(_ registry: Registry) throws(RegistryError) {
-        _ = try send("GET", "/v2/", to: Repository(registry: registry, name: ""))
+        _ = try repeating { () throws(RegistryError) in
+            try send("GET", "/v2/", to: Repository(registry: registry, name: ""))
+        }
     }
 
-    public func hasBlob(_ repository: Repository, digest: Digest) throws(RegistryError) -> Bool {
+    /// - Parameter size: a blob that is there with another size counts as missing.
+    public func hasBlob(
+        _ repository: Repository, digest: Digest, size: Int64
+    ) throws(RegistryError) -> Bool {
+        try repeating { () throws(RegistryError) -> Bool in
+            try asked(repository, digest: digest, size: size)
+        }
+    }
+
+    /// Like `hasBlob`, but once.
+    func asked(_ repository: Repository, digest: Digest, size: Int64) throws(RegistryError) -> Bool {
         do throws(RegistryError) {
-            return try repeating { () throws(RegistryError) -> Bool in
-                _ = try send("HEAD", "/v2/\(repository.name)/blobs/\(digest)", to: repository)
-                return true
-            }
+            let answer = try send("HEAD", "/v2/\(repository.name)/blobs/\(digest)", to: repository)
+            return answer.header("content-length").flatMap { Int64($0) } ?? size == size
         } catch  where error.code == .notFound {
             return false
         }
     }
 
-    /// Sends a blob in one piece. One that breaks off is sent anew, after a pause.
+    /// Sends a blob. One that breaks off is gone on with where the registry
+    /// says that it stopped, or is sent anew.
     /// - Parameters:
     ///   - source: the name of a repository of the registry that may have the blob.
     ///   - open: called for each attempt.
@@ -26,53 +37,35 @@ extension RegistryClient {
         _ repository: Repository, digest: Digest, size: Int64, mounting source: String? = nil,
         open: @escaping () throws -> any ByteSource
     ) throws(RegistryError) -> Bool {
-        try repeating { () throws(RegistryError) -> Bool in
-            let begun = try beginUpload(repository, digest, mounting: source)
-            if begun.status == 201 { return false }
-            let location = begun.header("location") ?? ""
-            guard let path = uploadPath(location, of: repository) else {
-                throw RegistryError(
-                    .malformed, begun.request.name, status: begun.status,
-                    "the registry names no usable place for the upload "
-                        + "(\"\(location.printable(limit: 100))\")")
-            }
-            let target = path + (path.contains("?") ? "&" : "?") + "digest=\(HTTPURL.escape("\(digest)"))"
-            _ = try send(
-                "PUT", target, to: repository, headers: ["Content-Type: application/octet-stream"],
-                body: HTTPBody(size: size, open: open))
-            return true
-        }
-    }
-
-    /// A registry that cannot mount the blob begins an upload all the same.
-    private func beginUpload(
-        _ repository: Repository, _ digest: Digest, mounting source: String?
-    ) throws(RegistryError) -> HTTPExchange {
-        let path = "/v2/\(repository.name)/blobs/uploads/"
-        guard let source else { return try send("POST", path, to: repository) }
-        let mount = "?mount=\(HTTPURL.escape("\(digest)"))&from=\(HTTPURL.escape(source))"
-        do throws(RegistryError) {
-            return try send("POST", path + mount, to: repository, mounting: source)
-        } catch  where [.unauthorized, .denied, .notFound, .refused].contains(error.code) {
-            // We may not read the other repository.
-            return try send("POST", path, to: repository)
-        }
+        try BlobUpload(self, repository, digest, size: size, mounting: source, open: open).run()
     }
 
     /// Gives a manifest its place under a tag or its digest.
     public func putManifest(
         _ repository: Repository, reference: String, _ bytes: [UInt8], mediaType: String
     ) throws(RegistryError) {
+        let digest = Digest.sha256(of: bytes)
         try repeating { () throws(RegistryError) -> Void in
-            _ = try send(
+            let answer = try send(
                 "PUT", "/v2/\(repository.name)/manifests/\(reference)", to: repository,
                 headers: ["Content-Type: \(mediaType)"],
                 body: HTTPBody(size: Int64(bytes.count)) { BytesSource(bytes) })
+            try expect(digest, of: answer)
         }
     }
 
+    /// What a registry says that it has stored must be what was sent.
+    func expect(_ digest: Digest, of answer: HTTPExchange) throws(RegistryError) {
+        guard let text = answer.header("docker-content-digest"), let stored = try? Digest(parsing: text),
+            stored.algorithm == digest.algorithm, stored != digest
+        else { return }
+        throw RegistryError(
+            .malformed, answer.request.name, status: answer.status,
+            "the registry has stored \(stored) instead of \(digest)")
+    }
+
     /// One request whose answer's head is all that matters.
-    private func send(
+    func send(
         _ method: String, _ path: String, to repository: Repository, mounting: String? = nil,
         headers: [String] = [], body: HTTPBody? = nil
     ) throws(RegistryError) -> HTTPExchange {
@@ -85,18 +78,5 @@ extension RegistryClient {
         _ = try exchange.body(limit: 1 << 20)
         giveBack(session)
         return exchange
-    }
-
-    /// Where to send a blob: a path for the registry itself, whatever scheme
-    /// it believes that it is reached by, or the URL of another host.
-    private func uploadPath(_ location: String, of repository: Repository) -> String? {
-        if location.hasPrefix("/"), !location.hasPrefix("//") { return location }
-        guard let url = HTTPURL(location) else { return nil }
-        let own = HTTPURL("\(url.scheme)://\(repository.registry.apiHost)")
-        guard url.authority == own?.authority || url.origin == own?.origin else {
-            return url.scheme == "https" ? location : nil
-        }
-        let rest = location.dropFirst(url.scheme.count + 3)
-        return rest.firstIndex(of: "/").map { String(rest[$0...]) }
     }
 }

@@ -18,6 +18,8 @@ public struct RegistryOptions: Sendable {
     public var retries = 5
     /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
     public var firstPauseMilliseconds = 250
+    /// A blob of more bytes than this is worth a further request that lets it be resumed.
+    public var pieceLimit: Int64 = 16 << 20
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
     public var pushes = false
@@ -132,6 +134,10 @@ extension RegistryClient {
         var schemes = mayUseHTTP ? ["https", "http"] : ["https"]
         if let known = self.schemes.withLock({ $0[registry.apiHost] }) { schemes = [known] }
         let foreign = path.hasPrefix("/") ? nil : HTTPURL(path)
+        if foreign != nil {
+            settings.certificate = nil
+            settings.key = nil
+        }
         var headerOfTry = foreign == nil ? authorizer.header(for: repository, mounting: mounting) : nil
         var challenged = false
         while true {

@@ -40,6 +40,75 @@ extension EndToEnd {
             }
         }
 
+        @Test(.needs("docker-registry", "skopeo")) func allTags() throws {
+            try Host.with { host in
+                let registry = try Registry(host)
+                let name = "\(registry.address)/team/app"
+                try host.ok("import", "-q", try Fixtures.busyboxTar(), "\(name):1")
+                try host.ok("tag", "\(name):1", "\(name):2")
+                try host.ok("tag", "\(name):1", "\(registry.address)/team/apple:3")
+                try host.ok("push", "-q", "--all-tags", name)
+                let tags = try ProgramRun.tool(
+                    "skopeo", "list-tags", "--tls-verify=false", "docker://\(name)")
+                #expect(try JSON(parsing: tags)["Tags"]?.array?.compactMap(\.string) == ["1", "2"])
+                let tagged = try host.apus("push", "-a", "\(name):1")
+                #expect(tagged.exit == 125 && tagged.errorText.contains("--all-tags"), "\(tagged)")
+                let unknown = try host.apus("push", "-a", "\(registry.address)/team/other")
+                #expect(unknown.exit == 125 && unknown.errorText.contains("no tag of"), "\(unknown)")
+            }
+        }
+
+        /// Compression's formats and levels, and none, in directories that skopeo reads.
+        @Test(.needs("skopeo")) func compressesAsAsked() throws {
+            try Host.with { host in
+                try host.ok("import", "-q", try Fixtures.busyboxTar(), "localhost/app")
+                var sizes: [String: Int64] = [:]
+                for flags in [
+                    [], ["--compress"], ["--compression-format", "gzip", "--compression-level", "1"],
+                    ["--compression-format", "zstd", "--compression-level", "19"],
+                ] {
+                    let directory = host.path("d\(sizes.count)")
+                    let pushed = try host.apus(
+                        list: ["push", "-q"] + flags + ["localhost/app", "dir:\(directory)"])
+                    #expect(pushed.exit == 0, "\(pushed)")
+                    try ProgramRun.tool("skopeo", "inspect", "dir:\(directory)")
+                    let json = try JSON(parsing: try File.read("\(directory)/manifest.json", limit: 1 << 20))
+                    sizes[flags.joined(separator: " ")] = json["layers"]?.array?[0]["size"]?.int.map(
+                        Int64.init)
+                }
+                let (plain, gzip) = (try #require(sizes[""]), try #require(sizes["--compress"]))
+                let fast = try #require(sizes["--compression-format gzip --compression-level 1"])
+                let zstd = try #require(sizes["--compression-format zstd --compression-level 19"])
+                #expect(zstd < gzip && gzip < fast && fast < plain, "\(sizes)")
+                // What is compressed already is compressed anew only when that is asked for.
+                func other(_ arguments: [String]) throws -> String {
+                    let stores = ["--root", host.path("o"), "--runroot", host.path("or")]
+                    let finished = try ProgramRun.run(
+                        [Programs.apus] + stores + arguments, environment: host.environment)
+                    #expect(finished.exit == 0, "\(finished)")
+                    return finished.text
+                }
+                let id = try other(["pull", "-q", "dir:\(host.path("d1"))"])
+                func level(_ level: String, _ flags: String...) throws -> String {
+                    let target = host.path("l\(level)\(flags.count)")
+                    _ = try other(
+                        ["push", "-q", "--compression-level", level] + flags + [id, "dir:\(target)"])
+                    return try File.readText("\(target)/manifest.json")
+                }
+                let before = try File.readText("\(host.path("d1"))/manifest.json")
+                #expect(try level("1") == before)
+                #expect(try level("1", "--force-compression") != before)
+                for (format, level) in [("gzip", "0"), ("gzip", "10"), ("zstd", "21")] {
+                    let refused = try host.apus(
+                        "push", "--compression-format", format, "--compression-level", level,
+                        "localhost/app", "dir:\(host.path("no"))")
+                    #expect(
+                        refused.exit == 125 && refused.errorText.contains("\(format) has 1 to"), "\(refused)")
+                }
+                #expect(!File.exists(host.path("no")))
+            }
+        }
+
         @Test(.needs("docker-registry", "skopeo", "podman"))
         func podmanPullsWhatWeImported() throws {
             try Host.with { host in
@@ -86,7 +155,7 @@ extension EndToEnd {
                 #expect(wrong.exit == 125)
                 #expect(
                     wrong.errorText.contains(
-                        "error logging into \"\(registry.address)\": invalid username/password"))
+                        "logging into \"\(registry.address)\": invalid username/password"))
                 let untrusted = try run("login", "-u", "tester", "-p", "se:cret", registry.address)
                 #expect(untrusted.exit == 125 && untrusted.errorText.contains("certificate"), "\(untrusted)")
                 #expect(
@@ -95,7 +164,7 @@ extension EndToEnd {
                 let login = try run(
                     "login", "-u", "tester", "--password-stdin", "--verbose", "--cert-dir", certificates,
                     registry.address, input: "se:cret\n")
-                #expect(login.lines == ["Used: \(file)", "Login Succeeded!"], "\(login)")
+                #expect(login.lines == ["Used:  \(file)", "Login Succeeded!"], "\(login)")
                 let json = try JSON(parsing: try File.read(file, limit: 1 << 20))
                 #expect(json["credHelpers"]?["x"]?.string == "y")
                 #expect(json["auths"]?["example.com"]?["more"]?.int == 1)

@@ -98,7 +98,12 @@ final class ScriptedServer: Sendable {
         }
         if let length = request.headers["content-length"].flatMap({ Int($0) }) {
             var body: [UInt8] = []
-            while body.count < length, read(connection, &byte, 1) == 1 { body.append(byte) }
+            var part = [UInt8](repeating: 0, count: 64 << 10)
+            while body.count < length {
+                let count = read(connection, &part, min(part.count, length - body.count))
+                if count <= 0 { break }
+                body += part[..<count]
+            }
             request.body = String(decoding: body, as: UTF8.self)
         }
         log.withLock { $0.append(request) }

@@ -43,7 +43,7 @@ import Testing
         realm.withLock { $0 = server.host }
         let client = RegistryClientTests.client { $0.pushes = true }
         let repository = RegistryClientTests.repository(server)
-        #expect(try !client.hasBlob(repository, digest: Self.digest))
+        #expect(try !client.hasBlob(repository, digest: Self.digest, size: 15))
         #expect(
             try client.uploadBlob(
                 repository, digest: Self.digest, size: Int64(Self.bytes.count), mounting: "c/d"
@@ -64,10 +64,14 @@ import Testing
     @Test func startsAnewAfterAFailure() throws {
         let failures = Mutex(2)
         let server = try ScriptedServer { request in
-            if request.method == "POST" { return Response(202, ["Location: /up"]) }
-            return failures.withLock { left in
-                left -= 1
-                return left >= 0 ? Response(503, ["Retry-After: 0"]) : Response(201)
+            switch request.method {
+            case "POST": return Response(202, ["Location: /up"])
+            case "PUT":
+                return failures.withLock { left in
+                    left -= 1
+                    return left >= 0 ? Response(503, ["Retry-After: 0"]) : Response(201)
+                }
+            default: return Response(404)
             }
         }
         defer { server.stop() }

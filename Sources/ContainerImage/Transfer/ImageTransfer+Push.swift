@@ -10,10 +10,26 @@ public struct PushForm: Sendable {
     public var format: ManifestFormat?
     /// nil for the layers' own; what was never compressed is, by gzip.
     public var compression: Compression?
+    /// 1 to 9 for gzip, 1 to 20 for zstd; nil for the usual one.
+    public var level: Int?
+    /// Compress also what is compressed as it should be.
+    public var again: Bool
+    /// Plain layers do not stay plain in a `dir:` either.
+    public var compressesDirectory = false
 
-    public init(format: ManifestFormat? = nil, compression: Compression? = nil) {
+    public init(
+        format: ManifestFormat? = nil, compression: Compression? = nil, level: Int? = nil,
+        again: Bool = false
+    ) {
         self.format = format
         self.compression = compression
+        self.level = level
+        self.again = again
+    }
+
+    fileprivate var layers: OutgoingLayers {
+        if compression == nil, !again { return .compressed(level: level) }
+        return .all(compression ?? .gzip, level: level, again: again)
     }
 }
 
@@ -57,10 +73,10 @@ extension ImageTransfer {
                 }
                 return image.digest
             case .dockerArchive(let path, let name):
-                guard form.format != .oci, form.compression == nil else {
+                guard form.format != .oci, form.compression == nil, !form.again else {
                     throw refuse(
                         "a docker-archive holds plain layers and no OCI manifest: "
-                            + "leave --format and --compression-format out")
+                            + "leave --format and compression out")
                 }
                 if let status = try? File.status(path), status.st_mode & S_IFMT == S_IFREG, status.st_size > 0
                 {
@@ -70,9 +86,10 @@ extension ImageTransfer {
                 try save([SavedImage(record, names: names)], as: .dockerArchive, to: path)
                 return record.manifestDigest
             case .directory(let path):
-                let layers = form.compression.map(OutgoingLayers.all) ?? .asStored
+                let asStored = form.compression == nil && !form.again && !form.compressesDirectory
                 let image = try OutgoingImage(
-                    store, record, format: form.format, layers: layers, threads: options.threads)
+                    store, record, format: form.format, layers: asStored ? .asStored : form.layers,
+                    threads: options.threads)
                 report(image)
                 try DirectoryWriter(path).write(image)
                 return image.digest
@@ -87,7 +104,7 @@ extension ImageTransfer {
     ) throws -> OutgoingImage {
         try OutgoingImage(
             store, record, format: format ?? form.format,
-            layers: form.compression.map(OutgoingLayers.all) ?? .compressed, threads: options.threads)
+            layers: form.layers, threads: options.threads)
     }
 
     /// Files are written one after another: there is little to tell.

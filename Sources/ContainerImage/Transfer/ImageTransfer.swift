@@ -38,6 +38,10 @@ public struct TransferOptions: Sendable {
     public var certificateDirectory: String?
     /// `--tls-verify`; nil when it was not given.
     public var verifyTLS: Bool?
+    /// `--retry`: how often a failed request is repeated.
+    public var retries: Int?
+    /// `--retry-delay`, in milliseconds: the pause before the first repetition.
+    public var retryDelay: Int?
     /// A registries.conf in place of the system's.
     public var registriesConfig: String?
     /// Layers that come at once.
@@ -57,6 +61,8 @@ public struct TransferOptions: Sendable {
         result.certificateDirectory = certificateDirectory
         result.verifyTLS = verifyTLS
         result.stop = stop
+        if let retries { result.retries = retries }
+        if let retryDelay { result.firstPauseMilliseconds = retryDelay }
         return result
     }
 }

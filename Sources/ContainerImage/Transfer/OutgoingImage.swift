@@ -9,9 +9,10 @@ enum OutgoingLayers: Sendable, Equatable {
     /// They go as they are.
     case asStored
     /// Those that were never compressed are, by gzip.
-    case compressed
+    case compressed(level: Int?)
     /// All are compressed in this way.
-    case all(Compression)
+    /// - Parameter again: those that are so already, too.
+    case all(Compression, level: Int?, again: Bool)
 }
 
 /// The manifest's family.
@@ -101,21 +102,34 @@ struct OutgoingImage: Sendable {
         let count = try prefix.withUnsafeMutableBytes { try FD.read(file.raw, into: $0) }
         let present = try Compression.detect(Array(prefix[..<count]))
         let compression: Compression
+        let level: Int?
         switch wanted {
-        case .all(let asked) where asked != present: compression = asked
-        case .compressed where present == .none: compression = .gzip
+        case .all(let asked, let given, let again) where again || asked != present:
+            (compression, level) = (asked, given)
+        case .compressed(let given) where present == .none: (compression, level) = (.gzip, given)
         default: return (stored, nil)
         }
-        let open: @Sendable () throws -> any ByteSource = {
-            let tar = DecompressingSource(
-                DescriptorSource(owning: try store.openBlob(stored.digest)), compression: present)
-            return try CompressingSource(VerifyingSource(tar, expected: diffID), compression)
+        // The digest must be known before anything is sent, for whether it is there already.
+        // So the result is kept, on the disk, where it has room whatever its size.
+        let result = CompressedLayer(try store.makeUnnamedFile())
+        let sink = HashingSink(DescriptorSink(result.file.raw))
+        let compressing = try CompressingSink(compression, to: sink, level: level)
+        let tar = DecompressingSource(
+            DescriptorSource(owning: try store.openBlob(stored.digest)), compression: present)
+        try VerifyingSource(tar, expected: diffID).copy(to: compressing)
+        try compressing.finish()
+        return (OutgoingBlob(digest: sink.digest, size: sink.count, open: result.open), compression)
+    }
+
+    /// A file that several readers read, each from its beginning.
+    private final class CompressedLayer: Sendable {
+        let file: Descriptor
+
+        init(_ file: consuming Descriptor) { self.file = file }
+
+        func open() throws -> any ByteSource {
+            DescriptorSource(owning: try File.open("/proc/self/fd/\(file.raw)", O_RDONLY))
         }
-        // The same bytes come out each time. To know their digest beforehand is to know whether
-        // the destination has them, and a second pass takes less than a copy on the disk.
-        let hash = HashingSource(try open())
-        try hash.drain()
-        return (OutgoingBlob(digest: hash.digest, size: hash.count, open: open), compression)
     }
 
     private static func ociType(_ compression: Compression) -> String {

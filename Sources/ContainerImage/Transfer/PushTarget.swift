@@ -17,7 +17,7 @@ struct PushTarget: Sendable {
     func push(_ layer: OutgoingBlob, diffID: Digest) throws {
         do {
             var sent = false
-            if try !client.hasBlob(repository, digest: layer.digest) {
+            if try !client.hasBlob(repository, digest: layer.digest, size: layer.size) {
                 let origin = try origins.repository(having: diffID)
                 sent = try client.uploadBlob(
                     repository, digest: layer.digest, size: layer.size, mounting: origin
@@ -33,7 +33,7 @@ struct PushTarget: Sendable {
     }
 
     func push(config: OutgoingBlob) throws {
-        if try client.hasBlob(repository, digest: config.digest) { return }
+        if try client.hasBlob(repository, digest: config.digest, size: config.size) { return }
         _ = try client.uploadBlob(
             repository, digest: config.digest, size: config.size, open: config.open)
     }

@@ -53,10 +53,10 @@ enum LoginCommand {
         }
         guard try login.accepts(user: user, password: password) else {
             throw EngineError(
-                .invalid, "error logging into \"\(login.registry)\": invalid username/password")
+                .invalid, "logging into \"\(login.registry)\": invalid username/password")
         }
         try login.save(user: user, password: password)
-        if values.bool("verbose") { Output.printLine("Used: \(login.path)") }
+        if values.bool("verbose") { Output.printLine("Used:  \(login.path)") }
         Output.printLine("Login Succeeded!")
         return 0
     }
@@ -65,10 +65,10 @@ enum LoginCommand {
         var user = values.string("username")
         if values.bool("password-stdin") {
             guard !values.isSet("password") else {
-                throw EngineError(.invalid, "--password and --password-stdin contradict each other")
+                throw EngineError(.invalid, "can't specify both --password-stdin and --password")
             }
             guard let user else {
-                throw EngineError(.invalid, "--password-stdin needs --username")
+                throw EngineError(.invalid, "must provide --username with --password-stdin")
             }
             var bytes = try FD.readAll(STDIN_FILENO, limit: 64 << 10)
             // One end of line is echo's, not the password's.
@@ -122,7 +122,7 @@ enum LogoutCommand {
         options.authFile = values.string("authfile")
         if values.bool("all") {
             guard values.arguments.isEmpty else {
-                throw EngineError(.invalid, "--all and the name of a registry contradict each other")
+                throw EngineError(.invalid, "--all takes no arguments")
             }
             try RegistryLogin.forgetAll(authFile: options.authFile)
             Output.printLine("Removed login credentials for all registries")
@@ -130,7 +130,13 @@ enum LogoutCommand {
         }
         let login = try RegistryLogin(values.arguments.first, options: options)
         guard try login.forget() else {
-            throw EngineError(.notFound, "not logged into \(login.registry)")
+            guard try login.known() != nil else {
+                throw EngineError(.notFound, "not logged into \(login.registry)")
+            }
+            Output.printLine(
+                "Not logged into \(login.registry) with current tool. Existing credentials were established via docker login. Please use docker logout instead."
+            )
+            return 0
         }
         Output.printLine("Removed login credentials for \(login.registry)")
         return 0

@@ -21,7 +21,7 @@ enum PullCommand {
                 Flag("os", .string("OS"), "Use OS instead of the machine's to choose the image"),
                 Flag("platform", .string("OS/ARCH[/VARIANT]"), "Choose the image by platform"),
                 Flag("variant", .string("VARIANT"), "Use VARIANT of the architecture to choose the image"),
-            ]
+            ] + RegistryFlags.repetition()
         }, run: run)
 
     static func transferFlags() -> [Flag] {
@@ -35,6 +35,7 @@ enum PullCommand {
         let engine = try GlobalFlags.engine(values)
         var options = try options(values)
         RegistryFlags.apply(values, to: &options)
+        try RegistryFlags.applyRepetition(values, to: &options)
         options.credentials = values.string("creds")
         if let variant = values.string("variant") {
             var platform = options.platform ?? .host

@@ -15,27 +15,56 @@ enum PushCommand {
         flags: {
             PullCommand.transferFlags() + RegistryFlags.flags() + [
                 Flag(
-                    "all", .bool,
-                    "Push all images of a list (an image here is never a list: it makes no difference)"),
+                    "all-tags", short: "a", .bool, "Push all tags of the repository that IMAGE names"),
+                Flag("compress", .bool, "Compress plain layers in a dir: destination, too"),
                 Flag(
                     "compression-format", .choice(["gzip", "zstd"]),
                     "Compress the layers that are not compressed like this"),
+                Flag(
+                    "compression-level", .integer("LEVEL"),
+                    "How hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"),
                 Flag("creds", .string("[USER[:PASSWORD]]"), "Credentials for the registry"),
                 Flag(
                     "digestfile", .string("FILE"), "Write the digest of the pushed manifest to FILE",
                     completing: .files),
+                Flag("disable-content-trust", .bool, "For Docker's sake: changes nothing", hidden: true),
+                Flag(
+                    "force-compression", .bool,
+                    "Compress anew what is already compressed in the format that is wanted"),
                 Flag(
                     "format", short: "f", .choice(ManifestFormat.allCases.map(\.rawValue)),
                     "Format of the manifest, instead of the image's own"),
-            ]
+                Flag("remove-signatures", .bool, "Push no signatures (none is kept with an image here)"),
+            ] + RegistryFlags.repetition()
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         let name = values.arguments[0]
-        let form = PushForm(
-            format: values.string("format").flatMap(ManifestFormat.init),
-            compression: values.string("compression-format").flatMap(Compression.init))
+        let form = try form(values)
         let engine = try GlobalFlags.engine(values)
+        var options = TransferOptions()
+        RegistryFlags.apply(values, to: &options)
+        try RegistryFlags.applyRepetition(values, to: &options)
+        options.credentials = values.string("creds")
+        let display = TransferDisplay(quiet: values.bool("quiet"))
+        let transfer = ImageTransfer(store: engine.store, options: options, progress: display)
+        func push(_ image: SavedImage, to destination: ImageSource) throws {
+            display.note("Getting image source signatures")
+            let digest = try transfer.push(image.record, to: destination, form: form)
+            display.note("Storing signatures")
+            if let file = values.string("digestfile") {
+                try File.replace(file, with: Array(digest.description.utf8), durable: false)
+            }
+        }
+        if values.bool("all-tags") {
+            guard values.arguments.count == 1 else {
+                throw EngineError(.invalid, "--all-tags goes where the names say, and takes no destination")
+            }
+            for image in try engine.imagesOfRepository(name) {
+                try push(image, to: .registry(image.names[0].canonical))
+            }
+            return 0
+        }
         let image = try engine.imagesToSave([name])[0]
         let destination: ImageSource
         if values.arguments.count > 1 {
@@ -46,17 +75,25 @@ enum PushCommand {
             }
             destination = .registry(own.canonical)
         }
-        var options = TransferOptions()
-        RegistryFlags.apply(values, to: &options)
-        options.credentials = values.string("creds")
-        let display = TransferDisplay(quiet: values.bool("quiet"))
-        display.note("Getting image source signatures")
-        let digest = try ImageTransfer(store: engine.store, options: options, progress: display)
-            .push(image.record, to: destination, form: form)
-        display.note("Storing signatures")
-        if let file = values.string("digestfile") {
-            try File.replace(file, with: Array(digest.description.utf8), durable: false)
-        }
+        try push(image, to: destination)
         return 0
+    }
+
+    private static func form(_ values: Values) throws -> PushForm {
+        var form = PushForm(
+            format: values.string("format").flatMap(ManifestFormat.init),
+            compression: values.string("compression-format").flatMap(Compression.init),
+            level: values.int("compression-level"), again: values.bool("force-compression"))
+        form.compressesDirectory = values.bool("compress")
+        if let level = form.level {
+            let highest = form.compression == .zstd ? 20 : 9
+            guard (1...highest).contains(level) else {
+                throw EngineError(
+                    .invalid,
+                    "invalid --compression-level \(level): \(form.compression?.rawValue ?? "gzip") has 1 to \(highest)"
+                )
+            }
+        }
+        return form
     }
 }
