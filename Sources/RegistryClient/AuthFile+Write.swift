@@ -47,14 +47,21 @@ extension AuthFile {
     /// Which registries have a helper stays said: that is no secret.
     public func removeAll() throws(RegistryError) {
         guard File.exists(written) else { return }
+        var failure: RegistryError?
         try change { json, auths throws(RegistryError) in
             var keys = json["credHelpers"]?.object?.members.map(\.name) ?? []
             if json["credsStore"] != nil { keys += auths.members.map(\.name) }
             for key in keys {
-                try CredentialHelper(for: key, in: json)?.erase(CredentialHelper.server(key, in: json))
+                do throws(RegistryError) {
+                    try CredentialHelper(for: key, in: json)?.erase(CredentialHelper.server(key, in: json))
+                } catch {
+                    // A helper that fails keeps no other secret where it is.
+                    failure = error
+                }
             }
             auths = JSONObject()
         }
+        if let failure { throw failure }
     }
 
     /// Changes the members of `auths` and leaves what else is in the file as it

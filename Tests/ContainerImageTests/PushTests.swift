@@ -104,7 +104,7 @@ import Testing
     }
 
     /// The connection breaks in the middle of the first uploads.
-    @Test func cutConnections() throws {
+    @Test(arguments: [1, 10]) func cutConnections(_ repetitions: Int) throws {
         let scratch = try Scratch()
         let registry = try RegistryFixture(scratch)
         let proxy = try CuttingProxy(to: registry.host, cuts: 2, after: 100_000)
@@ -116,7 +116,9 @@ import Testing
             (0..<2_000_000).map { _ in
                 Character(Unicode.Scalar(UInt8(33 + generator.next(upperBound: 90 as UInt64))))
             })
-        try layout.image("docker.io/library/noise:1", [try layout.layer(["noise": noise])])
+        // What is large goes in another way than what is small; too far apart to be compressed.
+        let contents = String(repeating: noise, count: repetitions)
+        try layout.image("docker.io/library/noise:1", [try layout.layer(["noise": contents])])
         let store = try scratch.store()
         let record = try transfer(scratch, store).pull(ImageSource(parsing: "oci:\(layout.path)"))
         let digest = try transfer(scratch, store)
