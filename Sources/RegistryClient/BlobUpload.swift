@@ -60,7 +60,12 @@ final class BlobUpload {
                 // An upload that went on after a break may not be known any more.
                 let forgotten = broken && [.notFound, .refused].contains(error.code)
                 guard error.isTransient || forgotten || error.status == 416 else { throw error }
-                if offset - offsetOfLastFailure >= 1 << 20 { attempts.succeeded() }
+                if offset - offsetOfLastFailure >= 1 << 20 {
+                    attempts.succeeded()
+                } else if broken, error.code == .connection {
+                    // What limits a body may end the connection before its 413 is read.
+                    _ = shrink()
+                }
                 offsetOfLastFailure = offset
                 broken = !forgotten
                 if forgotten { begun(at: nil) }

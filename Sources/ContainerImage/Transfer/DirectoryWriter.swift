@@ -14,12 +14,19 @@ struct DirectoryWriter {
         guard names.isEmpty || names.contains("version") else {
             throw ImageError(.file, "write dir:\(path)", "it is not empty and holds no image")
         }
-        for name in names where Self.isOurs(name) { try File.unlink("\(path)/\(name)") }
+        // The manifest goes first: there is no image without it. `version` stays, and says to
+        // whoever comes after one that was killed here whose directory this is.
+        for name in names.filter(Self.isManifest) + names.filter(Self.isPart) {
+            try File.unlink("\(path)/\(name)")
+        }
     }
 
-    private static func isOurs(_ name: String) -> Bool {
-        ["version", "manifest.json"].contains(name) || name.hasPrefix("signature-")
-            || name.hasSuffix(".manifest.json") || (name.count == 64 && name.allSatisfy(\.isHexDigit))
+    private static func isManifest(_ name: String) -> Bool {
+        name == "manifest.json" || name.hasSuffix(".manifest.json")
+    }
+
+    private static func isPart(_ name: String) -> Bool {
+        name.hasPrefix("signature-") || (name.count == 64 && name.allSatisfy(\.isHexDigit))
     }
 
     func write(_ image: OutgoingImage) throws {
