@@ -18,7 +18,8 @@ extension EndToEnd {
             }
 
             private static func groups(mentioning text: String) -> Int {
-                Set((try? File.names(in: "/sys/fs/cgroup")) ?? []).union(["."]).reduce(0) { count, hierarchy in
+                Set((try? File.names(in: "/sys/fs/cgroup")) ?? []).union(["."]).reduce(0) {
+                    count, hierarchy in
                     let names = try? File.names(in: "/sys/fs/cgroup/\(hierarchy)/apus")
                     return count + (names ?? []).count { $0.contains(text) }
                 }
@@ -72,7 +73,8 @@ extension EndToEnd {
                         let rule: JSON = [
                             "names": .array(["read", "write", "mount"] + names), "action": "SCMP_ACT_ERRNO",
                         ]
-                        linux = linux?.with("seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]])
+                        linux = linux?.with(
+                            "seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]])
                     }
                     config["linux"] = linux
                     guard !confined else {
