@@ -7,12 +7,44 @@ struct ContainerBirth {
     /// The state directory, which the child must not keep locked.
     var directory: Int32
     var record: StateRecord
+    /// Of the config.
+    var text: [UInt8]
     var cgroups: CgroupPlan
     var resources: LinuxResources?
     /// nil when it is made while the child sets up its file systems.
     var cgroup: Cgroup?
+    private var isRegistered = false
 
-    func deliver(
+    init(
+        directory: Int32, record: StateRecord, text: [UInt8], cgroups: CgroupPlan, resources: LinuxResources?
+    ) {
+        self.directory = directory
+        self.record = record
+        self.text = text
+        self.cgroups = cgroups
+        self.resources = resources
+    }
+
+    /// Writes down what is going to be made, before it is; and the copy of the config that `exec`
+    /// reads, so that changes of the bundle have no effect (runtime.md, "Lifecycle").
+    mutating func register(in state: borrowing StateDirectory) throws(RuntimeError) {
+        if isRegistered { return }
+        isRegistered = true
+        do throws(CgroupError) {
+            // Before it is recorded as this container's, whose removal would kill what is in it.
+            try cgroups.refuseOccupied()
+        } catch {
+            throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
+        }
+        try state.write(record)
+        try during("write the container's state") { () throws(SystemError) in
+            let file = try File.open(
+                StateRecord.configName, at: directory, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+            try FD.writeAll(file.raw, text)
+        }
+    }
+
+    mutating func deliver(
         _ plan: inout InitPlan, into state: borrowing StateDirectory, options: CreateOptions
     ) throws(RuntimeError) -> CreatedContainer {
         let procfs = try during("open /proc") { () throws(SystemError) in try Procfs() }
@@ -71,7 +103,7 @@ struct ContainerBirth {
         var channel: Descriptor?
     }
 
-    private func accompany(
+    private mutating func accompany(
         _ pid: pid_t, _ channel: consuming SyncChannel, _ plan: InitPlan, _ state: borrowing StateDirectory,
         _ options: CreateOptions
     ) throws(RuntimeError) -> Outcome {
@@ -79,7 +111,9 @@ struct ContainerBirth {
             try UserNamespace.writeMaps(of: pid, uids: plan.linux.uidMappings, gids: plan.linux.gidMappings)
             try send(.mapped, channel)
         }
-        // The slow part, beside the child's own work.
+        // The slow part, beside the child's own work. Should this process be killed here, the child
+        // has nothing to go on with, and ends.
+        try register(in: state)
         let cgroup = try completedCgroup()
         do throws(RuntimeError) {
             return try converse(pid, channel, plan, state, options, cgroup)

@@ -68,21 +68,27 @@ extension Runtime {
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
             record.cgroup = cgroups.json
-            try directory.write(record)
-            let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
+            let fifo = waiting ? try Self.makeFIFO(directory) : nil
+            var birth = ContainerBirth(
+                directory: directory.raw, record: record, text: bundle.text, cgroups: cgroups,
+                resources: linux.resources)
             do throws(RuntimeError) {
+                // Where nothing has to be made before the process, that is made first, and sets up
+                // its file systems while the rest is done.
+                if cgroups.layout.kind != .legacy || namespaces.joinedUser != nil {
+                    try birth.register(in: directory)
+                }
                 do throws(CgroupError) {
                     try cgroups.makeTarget()
                 } catch {
                     throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
                 }
                 // A v2 group is joined by being born in it, so it has to be complete before.
-                var cgroup: Cgroup?
                 var entrance: CgroupEntrance?
                 let isLate = cgroups.layout.kind != .unified && namespaces.joinedUser == nil
                 if !isLate {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
-                    cgroup = made
+                    birth.cgroup = made
                     entrance = try ContainerBirth.openEntrance(made)
                 }
                 var initial = InitPlan(
@@ -94,9 +100,6 @@ extension Runtime {
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
                     isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil,
                     reporter: reporter)
-                let birth = ContainerBirth(
-                    directory: directory.raw, record: record, cgroups: cgroups, resources: linux.resources,
-                    cgroup: cgroup)
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {
                 cgroups.abandon()
@@ -108,16 +111,10 @@ extension Runtime {
         }
     }
 
-    /// The copy of the config that `exec` reads, so that changes of the bundle have no effect
-    /// (runtime.md, "Lifecycle"); and the FIFO that `start` writes to.
-    private static func prepare(
-        _ directory: borrowing StateDirectory, _ config: [UInt8], waiting: Bool
-    ) throws(RuntimeError) -> HeldDescriptor? {
+    /// What `start` writes to.
+    private static func makeFIFO(_ directory: borrowing StateDirectory) throws(RuntimeError) -> HeldDescriptor
+    {
         try during("write the container's state") { () throws(SystemError) in
-            let file = try File.open(
-                StateRecord.configName, at: directory.raw, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-            try FD.writeAll(file.raw, config)
-            guard waiting else { return nil }
             _ = try retrying("mkfifo") { mkfifoat(directory.raw, StateRecord.fifoName, 0o600) }
             return HeldDescriptor(
                 try File.open(StateRecord.fifoName, at: directory.raw, O_RDWR | O_NOFOLLOW))
@@ -153,10 +150,7 @@ extension Runtime {
 
     private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
-            let plan = try CgroupPlan(path)
-            // Before it is recorded as this container's, whose removal would kill what is in it.
-            try plan.refuseOccupied()
-            return plan
+            return try CgroupPlan(path)
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }

@@ -17,31 +17,39 @@ protocol CgroupController: SendableMetatype {
 }
 
 extension Cgroup {
-    private static let controllers: [any CgroupController.Type] = [
-        CPUSetController.self, MemoryController.self, CPUController.self, PidsController.self,
-        BlockIOController.self, HugetlbController.self, NetworkClassController.self,
-        NetworkPriorityController.self, RdmaController.self,
-    ]
-
     func set(_ resources: LinuxResources, creating: Bool) throws(CgroupError) {
-        for controller in Self.controllers where controller.isAsked(resources) {
-            if let group = legacy(controller.legacyName) {
-                try controller.setLegacy(resources, in: group)
-            } else if let group = try unified(controller) {
-                try controller.setUnified(resources, in: group)
-            } else {
-                throw CgroupError(
-                    .controllerMissing,
-                    "cannot set \(controller.legacyName) limits: the cgroup controller is not mounted")
-            }
-        }
+        // One by one: a list of types is made at run time, each time that a program starts.
+        try set(resources, CPUSetController.self)
+        try set(resources, MemoryController.self)
+        try set(resources, CPUController.self)
+        try set(resources, PidsController.self)
+        try set(resources, BlockIOController.self)
+        try set(resources, HugetlbController.self)
+        try set(resources, NetworkClassController.self)
+        try set(resources, NetworkPriorityController.self)
+        try set(resources, RdmaController.self)
         if creating, let cpuset = legacy("cpuset") { try CPUSetController.inherit(cpuset) }
         if creating || !resources.devices.isEmpty { try setDevices(resources.devices, creating: creating) }
         if !resources.unified.isEmpty { try setUnifiedFiles(resources.unified) }
     }
 
+    private func set<Controller: CgroupController>(
+        _ resources: LinuxResources, _ controller: Controller.Type
+    ) throws(CgroupError) {
+        guard controller.isAsked(resources) else { return }
+        if let group = legacy(controller.legacyName) {
+            try controller.setLegacy(resources, in: group)
+        } else if let group = try unified(controller) {
+            try controller.setUnified(resources, in: group)
+        } else {
+            throw CgroupError(
+                .controllerMissing,
+                "cannot set \(controller.legacyName) limits: the cgroup controller is not mounted")
+        }
+    }
+
     /// The v2 directory, when the controller works there.
-    private func unified(_ controller: any CgroupController.Type) throws(CgroupError) -> CgroupDirectory? {
+    private func unified(_ controller: (some CgroupController).Type) throws(CgroupError) -> CgroupDirectory? {
         guard let unified, let name = controller.unifiedName else { return nil }
         func works() throws(CgroupError) -> Bool {
             try unified.read("cgroup.controllers").split(whereSeparator: \.isWhitespace).contains {

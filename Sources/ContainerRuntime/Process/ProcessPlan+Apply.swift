@@ -187,13 +187,14 @@ extension ProcessPlan {
     /// Each variable once, with the last value that is given; and HOME from the container's user
     /// database, when the config sets none.
     mutating func settleEnvironment() {
-        var names: Set<Substring> = []
+        var names = DistinctNames(expecting: spec.env.count)
         var kept: [String] = []
+        kept.reserveCapacity(spec.env.count + 1)
         var hasHome = false
         for variable in spec.env.reversed() {
-            let name = variable.prefix { $0 != "=" }
-            guard names.insert(name).inserted else { continue }
-            if name == "HOME" {
+            let name = variable.utf8.prefix { $0 != UInt8(ascii: "=") }
+            guard names.insert(name) else { continue }
+            if name.elementsEqual("HOME".utf8) {
                 // An empty one is none.
                 if variable.utf8.count == "HOME=".utf8.count { continue }
                 hasHome = true
@@ -203,6 +204,25 @@ extension ProcessPlan {
         kept.reverse()
         if !hasHome { kept.append("HOME=\(Self.home(of: spec.user.uid) ?? "/")") }
         spec.env = kept
+    }
+
+    /// Names that are all different. Few are looked through: the type of a set is made at run
+    /// time, which takes longer.
+    private struct DistinctNames {
+        private var few: [Substring.UTF8View] = []
+        private var many: Set<Substring>?
+
+        init(expecting count: Int) {
+            if count > 64 { many = [] }
+        }
+
+        /// - Returns: whether it is new.
+        mutating func insert(_ name: Substring.UTF8View) -> Bool {
+            if many != nil { return many!.insert(Substring(name)).inserted }
+            if few.contains(where: { $0.elementsEqual(name) }) { return false }
+            few.append(name)
+            return true
+        }
     }
 
     private static func home(of uid: UInt32) -> String? {
