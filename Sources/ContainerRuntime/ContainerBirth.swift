@@ -80,7 +80,7 @@ struct ContainerBirth {
             try send(.mapped, channel)
         }
         // The slow part, beside the child's own work.
-        let cgroup = try completedCgroup()
+        let cgroup = try completedCgroup(pid)
         do throws(RuntimeError) {
             return try converse(pid, channel, plan, state, options, cgroup)
         } catch {
@@ -91,14 +91,16 @@ struct ContainerBirth {
         }
     }
 
-    private func completedCgroup() throws(RuntimeError) -> Cgroup {
+    private func completedCgroup(_ pid: pid_t) throws(RuntimeError) -> Cgroup {
         if let cgroup { return cgroup }
-        return try Self.complete(cgroups, resources)
+        return try Self.complete(cgroups, resources, pid)
     }
 
-    static func complete(_ plan: CgroupPlan, _ resources: LinuxResources?) throws(RuntimeError) -> Cgroup {
+    static func complete(
+        _ plan: CgroupPlan, _ resources: LinuxResources?, _ pid: pid_t? = nil
+    ) throws(RuntimeError) -> Cgroup {
         do throws(CgroupError) {
-            return try plan.complete(resources)
+            return try plan.complete(resources, pid: pid)
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }
@@ -124,7 +126,7 @@ struct ContainerBirth {
         else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
         record.startTime = status.startTime
         try state.write(record)
-        if plan.entrance == nil {
+        if plan.entrance == nil, cgroups.unit == nil {
             let entrance = try Self.openEntrance(cgroup)
             try send(.go, channel, descriptors: entrance.tasks)
         } else {

@@ -66,7 +66,7 @@ extension Runtime {
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
-            let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
+            let cgroups = try Self.planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
@@ -79,7 +79,7 @@ extension Runtime {
                 // A v2 group is joined by being born in it, so it has to be complete before.
                 var cgroup: Cgroup?
                 var entrance: CgroupEntrance?
-                let isLate = cgroups.layout.kind != .unified && namespaces.joinedUser == nil
+                let isLate = cgroups.isLate && (cgroups.unit != nil || namespaces.joinedUser == nil)
                 if !isLate {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
                     cgroup = made
@@ -151,9 +151,19 @@ extension Runtime {
         linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
     }
 
-    private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
+    private static func planCgroups(
+        _ linux: LinuxSpec, _ record: StateRecord, _ manager: CgroupManager
+    ) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
-            let plan = try CgroupPlan(path)
+            let plan: CgroupPlan
+            if manager == .cgroupfs {
+                plan = try CgroupPlan(cgroupsPath(linux, record.id))
+            } else {
+                plan = try CgroupPlan(
+                    CgroupUnitPlan(
+                        cgroupsPath: linux.cgroupsPath, id: record.id, annotations: record.annotations,
+                        isUser: manager == .systemdUser))
+            }
             // Before it is recorded as this container's, whose removal would kill what is in it.
             try plan.refuseOccupied()
             return plan
