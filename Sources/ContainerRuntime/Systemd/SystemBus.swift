@@ -16,6 +16,18 @@ enum SystemBus {
     }
 
     static func user() throws(DBusError) -> DBusConnection {
+        do throws(DBusError) {
+            return try userBus()
+        } catch {
+            // A login without a bus (on Debian that is dbus-user-session) has its manager all the same.
+            guard let directory = environment("XDG_RUNTIME_DIR"),
+                let direct = try? DBusConnection(path: "\(directory)/systemd/private", isBus: false)
+            else { throw error }
+            return direct
+        }
+    }
+
+    private static func userBus() throws(DBusError) -> DBusConnection {
         guard let address = userAddress else {
             throw DBusError(
                 message:
@@ -27,7 +39,7 @@ enum SystemBus {
 
     /// Whether root's bus here is that of an unprivileged user outside of this user namespace.
     static var isOwnedByAnother: Bool {
-        guard isInUserNamespace, let bus = try? user() else { return false }
+        guard isInUserNamespace, let bus = try? userBus() else { return false }
         let name = DBusConnection.busName
         let reply = try? bus.call(
             name, "/org/freedesktop/DBus", name, "GetConnectionUnixUser", [.string(bus.name)])
