@@ -108,16 +108,13 @@ final class DBusConnection {
     /// user namespace ours is not the one that the other side sees.
     private func authenticate() throws(DBusError) {
         let deadline = Deadline(seconds: Self.patience)
-        try write(Array("\0AUTH EXTERNAL\r\n".utf8))
-        var answer = try line(deadline)
-        if answer.utf8.starts(with: "DATA".utf8) {
-            try write(Array("DATA\r\n".utf8))
-            answer = try line(deadline)
+        // All at once: a message that comes together with BEGIN is left lying by systemd's own socket.
+        try write(Array("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n".utf8))
+        // Each of the first two is answered; old servers do not ask for the data.
+        let answers = [try line(deadline), try line(deadline)]
+        guard answers.contains(where: { $0.utf8.starts(with: "OK".utf8) }) else {
+            throw DBusError(message: "D-Bus authentication failed: \(answers[0])")
         }
-        guard answer.utf8.starts(with: "OK".utf8) else {
-            throw DBusError(message: "D-Bus authentication failed: \(answer)")
-        }
-        try write(Array("BEGIN\r\n".utf8))
     }
 
     private func line(_ deadline: Deadline) throws(DBusError) -> String {

@@ -100,12 +100,14 @@ import Testing
         defer { try? File.removeTree(directory) }
         let config = """
             <busconfig><type>session</type><listen>unix:path=\(directory)/bus</listen><auth>EXTERNAL</auth>
-            <policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>
+            <policy context="default"><allow send_destination="*"/><allow own="*"/>
+            <allow receive_type="method_call"/><allow receive_type="method_return"/>
+            <allow receive_type="error"/><allow receive_type="signal"/></policy></busconfig>
             """
         try File.replace("\(directory)/config", with: Array(config.utf8), durable: false)
         #expect(
             system(
-                "dbus-daemon --config-file=\(directory)/config --fork --print-pid 3>&1 >\(directory)/pid")
+                "dbus-daemon --config-file=\(directory)/config --fork --print-pid 2>/dev/null >\(directory)/pid")
                 == 0)
         let pid = try #require(pid_t(try File.readText("\(directory)/pid").prefix { $0 != "\n" }))
         defer { kill(pid, SIGKILL) }
