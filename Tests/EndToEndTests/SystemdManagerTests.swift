@@ -33,8 +33,9 @@ extension EndToEnd {
                 let bundle = try RuntimeCommandTests.Bundle(host, arguments: arguments)
                 self.bundle = bundle
                 prefix = "apus-\(host.prefix)"
+                host.later { _ = try? ProgramRun.run(["systemctl", "stop", "aputest.slice"]) }
                 try bundle.edit {
-                    $0["linux"]?.set("cgroupsPath", .string("machine-apus.slice:apus-\(host.prefix):c"))
+                    $0["linux"]?.set("cgroupsPath", .string("aputest-sub.slice:apus-\(host.prefix):c"))
                 }
             }
 
@@ -49,7 +50,7 @@ extension EndToEnd {
             static let isUnified = File.exists("/sys/fs/cgroup/cgroup.controllers")
             var group: String { group(Self.isUnified ? "" : "/pids") }
             func group(_ hierarchy: String) -> String {
-                "/sys/fs/cgroup\(hierarchy)/machine.slice/machine-apus.slice/\(unit)"
+                "/sys/fs/cgroup\(hierarchy)/aputest.slice/aputest-sub.slice/\(unit)"
             }
 
             func limit(_ resources: JSON) throws {
@@ -124,7 +125,7 @@ extension EndToEnd {
                 try scopes.limit(Self.limits)
                 try scopes.start()
                 #expect(try scopes.property("ActiveState") == "active")
-                #expect(try scopes.property("Slice") == "machine-apus.slice")
+                #expect(try scopes.property("Slice") == "aputest-sub.slice")
                 #expect(try scopes.property("Delegate") == "yes")
                 #expect(try scopes.property("TasksAccounting") == "yes")
                 #expect(try scopes.property("DefaultDependencies") == "no")
@@ -132,7 +133,7 @@ extension EndToEnd {
                 let pid = try #require(try scopes.bundle.state("c")["pid"]?.int)
                 #expect(
                     try File.readText("/proc/\(pid)/cgroup").trimmed
-                        == "0::/machine.slice/machine-apus.slice/\(scopes.unit)")
+                        == "0::/aputest.slice/aputest-sub.slice/\(scopes.unit)")
                 try Self.expectLimits(scopes)
                 // In its own view it is at the root.
                 #expect(try scopes.bundle.run("exec", "c", "cat", "/proc/self/cgroup").text == "0::/")
@@ -171,7 +172,7 @@ extension EndToEnd {
                     ], files)
                 let pid = try #require(try scopes.bundle.state("c")["pid"]?.int)
                 for line in try File.readText("/proc/\(pid)/cgroup").split(separator: "\n") {
-                    #expect(line.hasSuffix("/machine.slice/machine-apus.slice/\(scopes.unit)"), "\(line)")
+                    #expect(line.hasSuffix("/aputest.slice/aputest-sub.slice/\(scopes.unit)"), "\(line)")
                 }
                 for verb in ["daemon-reload", "daemon-reexec"] {
                     try ProgramRun.tool("systemctl", verb)
@@ -443,7 +444,7 @@ extension EndToEnd {
                 }
                 let created = try user("create", "--bundle", scopes.bundle.path, "c")
                 #expect(created == 0, "\((try? File.readText(host.path("err"))) ?? "")")
-                let group = "/system.slice/\(service)/machine.slice/machine-apus.slice/\(scopes.unit)"
+                let group = "/system.slice/\(service)/aputest.slice/aputest-sub.slice/\(scopes.unit)"
                 func pidsLimit() throws -> String {
                     try File.readText("/sys/fs/cgroup\(group)/pids.max").trimmed
                 }
@@ -506,7 +507,7 @@ extension EndToEnd {
                 #expect(try scopes.create("c").text == "0")
                 let takes = ContinuousClock.now - begin
                 #expect(try scopes.bundle.run("delete", "--force", "c").exit == 0)
-                let moments = 20
+                let moments = 12
                 for moment in 0..<moments {
                     let run = try ProgramRun(
                         scopes.bundle.runtime
