@@ -30,10 +30,11 @@ extension EndToEnd {
 
             init(_ host: Host, _ arguments: [String] = ["sleep", "1000"]) throws {
                 self.host = host
+                // After the containers, which the bundle takes away.
+                host.later { _ = try? ProgramRun.run(["systemctl", "stop", "aputest.slice"]) }
                 let bundle = try RuntimeCommandTests.Bundle(host, arguments: arguments)
                 self.bundle = bundle
                 prefix = "apus-\(host.prefix)"
-                host.later { _ = try? ProgramRun.run(["systemctl", "stop", "aputest.slice"]) }
                 try bundle.edit {
                     $0["linux"]?.set("cgroupsPath", .string("aputest-sub.slice:apus-\(host.prefix):c"))
                 }
