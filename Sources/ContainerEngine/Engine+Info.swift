@@ -4,7 +4,7 @@ import LinuxSystem
 
 extension Engine {
     /// The host and the store, with the members that `docker info` names.
-    public func info(version: String) throws(EngineError) -> JSON {
+    public func info(version: String, cgroupManager: String) throws(EngineError) -> JSON {
         var name = utsname()
         uname(&name)
         let containers = try list(all: true)
@@ -17,7 +17,7 @@ extension Engine {
             "ContainersStopped": .integer(Int64(containers.count - running)),
             "Images": .integer(Int64(images)), "Driver": .string(store.driver),
             "DockerRootDir": .string(root),
-            "RunRoot": .string(runRoot), "CgroupDriver": "cgroupfs",
+            "RunRoot": .string(runRoot), "CgroupDriver": .string(cgroupManager),
             "CgroupVersion": CgroupHost.isUnified ? "2" : "1",
             "KernelVersion": .string(text(of: &name.release)),
             "Architecture": .string(text(of: &name.machine)),

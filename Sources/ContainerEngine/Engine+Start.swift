@@ -82,6 +82,7 @@ extension Engine {
             attachSocket: attachSocket(of: record.id), statusPath: statusPath(of: record.id),
             exitPath: exitPath(of: record.id))
         request.runtime = spec.runtime
+        request.isSystemdScope = spec.isSystemdScope
         request.terminal = spec.terminal
         request.openStdin = spec.openStdin
         request.stdinOnce = spec.openStdin && !spec.terminal

@@ -7,6 +7,8 @@ public struct MonitorRequest: JSONDocument, Equatable {
     public var bundle: String
     /// An OCI runtime's program; nil is the built-in one.
     public var runtime: String?
+    /// systemd makes the control group (`--systemd-cgroup`).
+    public var isSystemdScope = false
     /// Where the runtime keeps its state (`--root`).
     public var runtimeRoot: String
     /// The process has a terminal (config.json says so too).
@@ -53,6 +55,7 @@ public struct MonitorRequest: JSONDocument, Equatable {
         id = try reader.required("id")
         bundle = try reader.required("bundle")
         runtime = try reader.optional("runtime")
+        isSystemdScope = try reader.optional("isSystemdScope") ?? false
         runtimeRoot = try reader.required("runtimeRoot")
         terminal = try reader.optional("terminal") ?? false
         openStdin = try reader.optional("openStdin") ?? false
@@ -74,6 +77,7 @@ public struct MonitorRequest: JSONDocument, Equatable {
     public var json: JSON {
         var object: JSONObject = ["id": .string(id), "bundle": .string(bundle)]
         object.set("runtime", runtime)
+        object.set("isSystemdScope", isSystemdScope)
         object.set("runtimeRoot", runtimeRoot)
         object.set("terminal", terminal)
         object.set("openStdin", openStdin)

@@ -114,7 +114,7 @@ struct ContainerBirth {
         // The slow part, beside the child's own work. Should this process be killed here, the child
         // has nothing to go on with, and ends.
         try register(in: state)
-        let cgroup = try completedCgroup()
+        let cgroup = try completedCgroup(pid)
         do throws(RuntimeError) {
             return try converse(pid, channel, plan, state, options, cgroup)
         } catch {
@@ -125,14 +125,16 @@ struct ContainerBirth {
         }
     }
 
-    private func completedCgroup() throws(RuntimeError) -> Cgroup {
+    private func completedCgroup(_ pid: pid_t) throws(RuntimeError) -> Cgroup {
         if let cgroup { return cgroup }
-        return try Self.complete(cgroups, resources)
+        return try Self.complete(cgroups, resources, pid)
     }
 
-    static func complete(_ plan: CgroupPlan, _ resources: LinuxResources?) throws(RuntimeError) -> Cgroup {
+    static func complete(
+        _ plan: CgroupPlan, _ resources: LinuxResources?, _ pid: pid_t? = nil
+    ) throws(RuntimeError) -> Cgroup {
         do throws(CgroupError) {
-            return try plan.complete(resources)
+            return try plan.complete(resources, pid: pid)
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }
@@ -158,7 +160,7 @@ struct ContainerBirth {
         else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
         record.startTime = status.startTime
         try state.write(record)
-        if plan.entrance == nil {
+        if plan.entrance == nil, cgroups.unit == nil {
             let entrance = try Self.openEntrance(cgroup)
             try send(.go, channel, descriptors: entrance.tasks)
         } else {

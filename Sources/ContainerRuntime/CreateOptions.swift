@@ -15,6 +15,8 @@ public struct CreateOptions: Sendable {
     /// Covers the old root instead of pivoting it away (for roots on an initramfs).
     public var noPivot: Bool
     public var noNewKeyring: Bool
+    /// Who makes the container's cgroup.
+    public var cgroupManager = CgroupManager.cgroupfs
     /// Whether the caller takes care of a terminal itself: without that, and without
     /// a console socket, a terminal is refused.
     public var returnsTerminal: Bool
@@ -38,6 +40,23 @@ public struct CreateOptions: Sendable {
         self.noNewKeyring = noNewKeyring
         self.returnsTerminal = returnsTerminal
         self.environment = environment
+    }
+}
+
+/// Who makes a container's cgroup and sets its limits.
+public enum CgroupManager: Sendable {
+    /// The runtime, by the files of the hierarchies.
+    case cgroupfs
+    /// systemd, as a scope; `cgroupsPath` is `slice:prefix:name`.
+    case systemd
+    /// The caller's own manager, `systemd --user`.
+    case systemdUser
+
+    /// systemd's manager that this process has to do with: its user's own when it is not root, or root
+    /// of a user namespace in which that one's owner lives.
+    public static var ownSystemd: CgroupManager {
+        if geteuid() != 0 { return .systemdUser }
+        return SystemBus.isOwnedByAnother ? .systemdUser : .systemd
     }
 }
 

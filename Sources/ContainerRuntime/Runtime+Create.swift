@@ -66,7 +66,7 @@ extension Runtime {
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
-            let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
+            let cgroups = try Self.planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
             let fifo = waiting ? try Self.makeFIFO(directory) : nil
             var birth = ContainerBirth(
@@ -85,7 +85,7 @@ extension Runtime {
                 }
                 // A v2 group is joined by being born in it, so it has to be complete before.
                 var entrance: CgroupEntrance?
-                let isLate = cgroups.layout.kind != .unified && namespaces.joinedUser == nil
+                let isLate = cgroups.isLate && (cgroups.unit != nil || namespaces.joinedUser == nil)
                 if !isLate {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
                     birth.cgroup = made
@@ -148,9 +148,15 @@ extension Runtime {
         linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
     }
 
-    private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
+    private static func planCgroups(
+        _ linux: LinuxSpec, _ record: StateRecord, _ manager: CgroupManager
+    ) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
-            return try CgroupPlan(path)
+            guard manager != .cgroupfs else { return try CgroupPlan(cgroupsPath(linux, record.id)) }
+            return try CgroupPlan(
+                CgroupUnitPlan(
+                    cgroupsPath: linux.cgroupsPath, id: record.id, annotations: record.annotations,
+                    isUser: manager == .systemdUser))
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }

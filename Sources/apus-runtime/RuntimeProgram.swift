@@ -93,11 +93,6 @@ enum RuntimeProgram {
         var log = RuntimeLog()
         do {
             log = try RuntimeLog(values)
-            if values.bool("systemd-cgroup") {
-                throw RuntimeError(
-                    .unsupported,
-                    "--systemd-cgroup: the systemd cgroup manager is not supported, only cgroupfs is")
-            }
             return try command.action?(values) ?? 0
         } catch {
             log.fail("\(error)", plainly: (error as? RuntimeError)?.isOfCommand ?? false)

@@ -126,8 +126,12 @@ struct RuntimeConfigBuilder {
         if let networkNamespace { linux.namespaces.append(LinuxNamespace(.network, path: networkNamespace)) }
 
         // From the hierarchy's root, as with Docker: the group of whoever starts it must not matter.
-        let parent = spec.cgroupParent ?? "apus"
-        linux.cgroupsPath = (parent.hasPrefix("/") ? "" : "/") + "\(parent)/\(id)"
+        if spec.isSystemdScope {
+            linux.cgroupsPath = "\(spec.cgroupParent ?? "machine.slice"):apus:\(id)"
+        } else {
+            let parent = spec.cgroupParent ?? "apus"
+            linux.cgroupsPath = (parent.hasPrefix("/") ? "" : "/") + "\(parent)/\(id)"
+        }
         linux.resources = resources()
         linux.sysctl = spec.sysctls
         if networkNamespace != nil, case .container = spec.network {

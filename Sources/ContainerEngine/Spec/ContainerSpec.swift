@@ -56,6 +56,8 @@ public struct ContainerSpec: JSONDocument, Equatable {
     public var utsMode = NamespaceMode.own
     public var cgroupMode = NamespaceMode.own
     public var cgroupParent: String?
+    /// systemd makes the control group, as a scope; `cgroupParent` is a slice then.
+    public var isSystemdScope = false
 
     public var useInit = false
     public var restart = RestartPolicy.no
@@ -114,6 +116,7 @@ public struct ContainerSpec: JSONDocument, Equatable {
         utsMode = NamespaceMode(text: try reader.optional("utsMode") ?? "")
         cgroupMode = NamespaceMode(text: try reader.optional("cgroupMode") ?? "")
         cgroupParent = try reader.optional("cgroupParent")
+        isSystemdScope = try reader.optional("isSystemdScope") ?? false
         useInit = try reader.optional("useInit") ?? false
         restart = try reader.optional("restart") ?? .no
         runtime = try reader.optional("runtime")
@@ -169,6 +172,7 @@ public struct ContainerSpec: JSONDocument, Equatable {
         object.set("utsMode", utsMode.text)
         object.set("cgroupMode", cgroupMode.text)
         object.set("cgroupParent", cgroupParent)
+        object.set("isSystemdScope", isSystemdScope)
         object.set("useInit", useInit)
         object.set("restart", restart)
         object.set("runtime", runtime)

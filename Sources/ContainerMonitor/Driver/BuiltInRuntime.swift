@@ -6,6 +6,7 @@ final class BuiltInRuntime: ContainerRuntimeDriver {
     private let id: String
     private let bundle: String
     private let runtime: Runtime
+    private let isSystemdScope: Bool
     /// Between create and start: it tells of a command that cannot be executed.
     private var container: CreatedContainer?
 
@@ -13,12 +14,14 @@ final class BuiltInRuntime: ContainerRuntimeDriver {
         id = request.id
         bundle = request.bundle
         runtime = Runtime(root: request.runtimeRoot)
+        isSystemdScope = request.isSystemdScope
     }
 
     func create(_ stdio: ContainerStdio) throws(MonitorError) -> CreatedProcess {
         try translated { () throws(RuntimeError) in
-            var container = try runtime.create(
-                id, bundle: bundle, options: CreateOptions(streams: [stdio.input, stdio.output, stdio.error]))
+            var options = CreateOptions(streams: [stdio.input, stdio.output, stdio.error])
+            if isSystemdScope { options.cgroupManager = .ownSystemd }
+            var container = try runtime.create(id, bundle: bundle, options: options)
             let created = CreatedProcess(pid: container.pid, terminal: container.takeTerminal())
             self.container = consume container
             return created

@@ -62,7 +62,8 @@ struct ExternalRuntime: ContainerRuntimeDriver {
         let status = try system { () throws(SystemError) in
             let pid = try Spawn.start(
                 program,
-                [program, "--root", request.runtimeRoot, "--log", log, "--log-format", "json"] + arguments,
+                [program, "--root", request.runtimeRoot, "--log", log, "--log-format", "json"]
+                    + (request.isSystemdScope ? ["--systemd-cgroup"] : []) + arguments,
                 descriptors: descriptors)
             return try Spawn.wait(pid)
         }

@@ -7,6 +7,7 @@ extension Cgroup {
     /// Groups above stay, as runc leaves them; others may be using them.
     /// - Throws: `.inUse` when processes remain.
     public func delete(patience seconds: Double = 5) throws(CgroupError) {
+        if let unit { try end(unit, patience: seconds) }
         var remaining = Array(paths.values)
         var pause: UInt32 = 100
         var waited = 0.0
@@ -34,7 +35,7 @@ extension Cgroup {
     /// is the rule, without opening its directories first.
     /// - Returns: whether it is gone.
     static func removeEmpty(_ recorded: JSON) -> Bool {
-        guard let paths = recorded["paths"]?.object else { return false }
+        guard recorded["systemd"] == nil, let paths = recorded["paths"]?.object else { return false }
         for (_, value) in paths.members {
             guard let path = value.string, path.utf8.first == UInt8(ascii: "/"),
                 !path.utf8.elementsEqual("/".utf8)

@@ -72,6 +72,7 @@ extension Cgroup {
     ///   goes where the first is.
     public func add(pid: Int32, initPid: Int32? = nil) throws(CgroupError) {
         if directories.isEmpty { throw CgroupError(.system, "the container's cgroup is gone", .noEntry) }
+        if let unit, unit.isUser { return try SystemdManager(isUser: true).attach(pid, to: unit.name) }
         for directory in directories {
             do throws(CgroupError) {
                 try directory.write(String(pid), to: "cgroup.procs")

@@ -32,12 +32,17 @@ public final class Cgroup {
     public static var isUnifiedOnly: Bool { (try? CgroupLayout.current().kind) == .unified }
 
     let directories: [CgroupDirectory]
+    /// The unit whose group it is, when systemd manages it.
+    let unit: SystemdUnit?
     /// Where the recorded hierarchies are, also when a directory is gone.
     private let recorded: JSONObject
 
-    init(layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil) {
+    init(
+        layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil, unit: SystemdUnit? = nil
+    ) {
         self.layout = layout
         self.directories = directories
+        self.unit = unit
         if let recorded {
             self.recorded = recorded
         } else {
@@ -92,7 +97,8 @@ public final class Cgroup {
     /// Changes limits of a group in use. What is nil stays as it is; the device
     /// list does when it is empty.
     public func apply(_ resources: LinuxResources) throws(CgroupError) {
-        try set(resources, creating: false)
+        guard let unit else { return try set(resources, creating: false) }
+        try set(try setProperties(of: unit, resources), creating: false)
     }
 
     // MARK: - State
@@ -105,7 +111,13 @@ public final class Cgroup {
         return paths
     }
 
-    public var json: JSON { ["layout": .string(layout.rawValue), "paths": .object(recorded)] }
+    public var json: JSON { Self.json(layout, recorded, unit) }
+
+    static func json(_ layout: Layout, _ paths: JSONObject, _ unit: SystemdUnit?) -> JSON {
+        var object: JSONObject = ["layout": .string(layout.rawValue), "paths": .object(paths)]
+        if let unit { object["systemd"] = unit.json }
+        return .object(object)
+    }
 
     /// The group that `json` described. It may be gone meanwhile: then it has no
     /// processes, and deleting it is no error.
@@ -125,7 +137,8 @@ public final class Cgroup {
                 directories.append(found)
             }
         }
-        return Cgroup(layout: layout, directories: directories, recorded: paths)
+        let unit = json["systemd"].flatMap(SystemdUnit.init)
+        return Cgroup(layout: layout, directories: directories, recorded: paths, unit: unit)
     }
 
     /// Whether any of the group's directories is there.

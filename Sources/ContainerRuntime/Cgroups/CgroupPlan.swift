@@ -14,6 +14,8 @@ internal import OCISpec
 ///     let cgroup = try plan.complete(resources)
 final class CgroupPlan {
     let layout: CgroupLayout
+    /// The unit that systemd will make the group for, around the process that is in it.
+    let unit: CgroupUnitPlan?
     private let places: [CgroupPath]
     private var directories: [CgroupDirectory?]
     /// The directories that `complete` has made.
@@ -25,7 +27,20 @@ final class CgroupPlan {
         for mount in layout.mounts { places.append(try Cgroup.place(path, in: mount)) }
         self.places = places
         directories = places.map { _ in nil }
+        unit = nil
     }
+
+    init(_ unit: CgroupUnitPlan) throws(CgroupError) {
+        layout = try CgroupLayout.current()
+        let place = try unit.place(in: layout)
+        places = layout.mounts.map { _ in place }
+        directories = places.map { _ in nil }
+        self.unit = unit
+    }
+
+    /// Whether the group is joined only when the process exists already: the kernel is spared the
+    /// way through a v2 group's birth, or systemd wants a process to make a scope for.
+    var isLate: Bool { unit != nil || layout.kind != .unified }
 
     /// Each hierarchy's key (see `Cgroup.paths`) and the group's directory in it.
     var paths: [(key: String, path: String)] {
@@ -36,7 +51,7 @@ final class CgroupPlan {
     var json: JSON {
         var recorded = JSONObject()
         for (key, path) in paths { recorded[key] = .string(path) }
-        return ["layout": .string(layout.kind.rawValue), "paths": .object(recorded)]
+        return Cgroup.json(layout.kind, recorded, unit?.unit)
     }
 
     /// - Throws: `.inUse` when there are processes in the group already.
@@ -55,14 +70,17 @@ final class CgroupPlan {
 
     /// Makes the v2 directory, where there is such a hierarchy.
     func makeTarget() throws(CgroupError) {
+        guard unit == nil else { return }
         for (position, mount) in layout.mounts.enumerated() where mount.version == .v2 {
             try make(position)
         }
     }
 
     /// Makes what is missing, and sets the limits. When that fails, nothing is left.
-    func complete(_ resources: LinuxResources?) throws(CgroupError) -> Cgroup {
+    /// - Parameter pid: the process that a unit is made around, which is in the group then.
+    func complete(_ resources: LinuxResources?, pid: Int32? = nil) throws(CgroupError) -> Cgroup {
         do throws(CgroupError) {
+            if let unit, let pid { return try start(unit, resources ?? LinuxResources(), pid) }
             for position in directories.indices where directories[position] == nil { try make(position) }
             let cgroup = Cgroup(layout: layout.kind, directories: directories.compactMap(\.self))
             try cgroup.set(resources ?? LinuxResources(), creating: true)
@@ -75,8 +93,34 @@ final class CgroupPlan {
         }
     }
 
+    private func start(
+        _ unit: CgroupUnitPlan, _ resources: LinuxResources, _ pid: Int32
+    ) throws(CgroupError) -> Cgroup {
+        let resources = try unit.start(resources, layout.kind, around: pid)
+        var directories: [CgroupDirectory] = []
+        for (mount, place) in zip(layout.mounts, places) {
+            let directory = try CgroupDirectory.make(place, in: mount)
+            directory.isSetUp()
+            directories.append(directory)
+            if layout.kind == .unified { try UnifiedControllers.enable(place, in: mount, directory) }
+        }
+        let cgroup = Cgroup(layout: layout.kind, directories: directories, unit: unit.unit)
+        try cgroup.set(resources, creating: true)
+        // systemd puts the process into the hierarchies that it uses itself.
+        for directory in directories where directory.version == .v1 {
+            try directory.write(String(pid), to: "cgroup.procs")
+        }
+        return cgroup
+    }
+
     /// Removes what was made.
     func abandon() {
+        if let unit {
+            guard unit.hasStarted, let cgroup = try? Cgroup.load(json) else { return }
+            try? cgroup.kill()
+            try? cgroup.delete()
+            return
+        }
         for case let directory? in directories.reversed()
         where directory.isNew || made.contains(directory.path) {
             try? File.removeDirectory(directory.path)

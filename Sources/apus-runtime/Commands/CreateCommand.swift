@@ -57,6 +57,17 @@ enum CreateCommand {
             noNewKeyring: values.bool("no-new-keyring"), returnsTerminal: !isDetached,
             environment: SocketActivation.environment(listening))
         options.keepsLineEnds = !isDetached
+        if values.bool("systemd-cgroup") { options.cgroupManager = try systemd(values) }
         return options
+    }
+
+    private static func systemd(_ values: Values) throws(RuntimeError) -> CgroupManager {
+        switch values.string("rootless") ?? "auto" {
+        case "auto", "": return .ownSystemd
+        case "1", "t", "T", "true", "TRUE", "True": return .systemdUser
+        case "0", "f", "F", "false", "FALSE", "False": return .systemd
+        case let value:
+            throw RuntimeError(.invalidConfig, "--rootless: invalid value \"\(value)\": true, false or auto")
+        }
     }
 }

@@ -25,7 +25,7 @@ enum FeaturesCommand {
                 "namespaces": .array(
                     LinuxNamespace.Kind.allCases.map(\.rawValue).sorted().map { .string($0) }),
                 "capabilities": .array(Capability.allKnown.map { .string($0.description) }),
-                "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
+                "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": false],
                 "seccomp": [
                     "enabled": true,
                     "actions": [

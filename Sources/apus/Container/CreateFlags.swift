@@ -217,7 +217,24 @@ enum CreateFlags {
         spec.ipcMode = try NamespaceMode(parsing: values.string("ipc") ?? "", flag: "ipc")
         spec.utsMode = try NamespaceMode(parsing: values.string("uts") ?? "", flag: "uts")
         spec.cgroupMode = try NamespaceMode(parsing: values.string("cgroupns") ?? "", flag: "cgroupns")
-        spec.cgroupParent = values.string("cgroup-parent").map(PathText.normalized)
+        try cgroupFlags(values, &spec)
+    }
+
+    private static func cgroupFlags(_ values: Values, _ spec: inout ContainerSpec) throws {
+        spec.isSystemdScope = values.string("cgroup-manager") == "systemd"
+        guard let parent = values.string("cgroup-parent") else { return }
+        guard spec.isSystemdScope else {
+            spec.cgroupParent = PathText.normalized(parent)
+            return
+        }
+        guard parent.hasSuffix(".slice"), !parent.contains(":") else {
+            throw EngineError(
+                .invalid,
+                "invalid --cgroup-parent \"\(parent)\": with the systemd cgroup manager it is the name of a slice"
+            )
+        }
+        // A slice's name tells where it is.
+        spec.cgroupParent = parent.split(separator: "/").last.map(String.init)
     }
 
     private static func mountFlags(_ values: Values, _ spec: inout ContainerSpec) throws {

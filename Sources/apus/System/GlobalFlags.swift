@@ -7,6 +7,9 @@ enum GlobalFlags {
         Flag("root", .string("DIR"), "Directory of images, containers and volumes", completing: .directories),
         Flag("runroot", .string("DIR"), "Directory of what is lost at a reboot", completing: .directories),
         Flag("storage-driver", .choice(["overlay", "vfs"]), "Storage driver"),
+        Flag(
+            "cgroup-manager", .choice(["cgroupfs", "systemd"]), default: "cgroupfs",
+            "Who makes the control groups of new containers"),
     ]
 
     /// The engine over the store that the flags name.

@@ -36,7 +36,8 @@ enum InfoCommand {
         run: run)
 
     static func run(_ values: Values) throws -> Int32 {
-        let info = try GlobalFlags.engine(values).info(version: Application.version)
+        let info = try GlobalFlags.engine(values).info(
+            version: Application.version, cgroupManager: values.string("cgroup-manager") ?? "cgroupfs")
         if let format = values.string("format") {
             Output.print(try ListingFormat(format, default: "json", headings: [:]).render([info]))
         } else {

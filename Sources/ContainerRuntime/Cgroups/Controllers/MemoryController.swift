@@ -83,11 +83,7 @@ enum MemoryController: CgroupController {
         }
         if memory.swappiness != nil { throw CgroupError(.invalid, "cgroup v2 has no swappiness") }
         let limit = given(memory.limit)
-        if memory.checkBeforeUpdate == true, let limit, limit > 0, !group.isNew,
-            let usage = try group.number("memory.current"), usage > UInt64(limit)
-        {
-            throw CgroupError(.inUse, "cannot set the memory limit to \(limit): \(usage) bytes are in use")
-        }
+        if !group.isNew { try checkUsage(memory, in: group) }
         if let swap = try unifiedSwap(limit: limit, swap: given(memory.swap)) {
             do throws(CgroupError) {
                 try group.write(text(swap), to: "memory.swap.max")
@@ -101,6 +97,15 @@ enum MemoryController: CgroupController {
         if let limit { try group.write(text(limit), to: "memory.max") }
         if let reservation = given(memory.reservation) {
             try group.write(text(reservation), to: "memory.low")
+        }
+    }
+
+    /// - Throws: when a limit that is to be checked is below what is in use.
+    static func checkUsage(_ memory: LinuxResources.Memory, in group: CgroupDirectory) throws(CgroupError) {
+        if memory.checkBeforeUpdate == true, let limit = memory.limit, limit > 0,
+            let usage = try group.number("memory.current"), usage > UInt64(limit)
+        {
+            throw CgroupError(.inUse, "cannot set the memory limit to \(limit): \(usage) bytes are in use")
         }
     }
 
