@@ -3,10 +3,8 @@ import Synchronization
 import Testing
 
 /// `PathWalk` beside openat2(2), which it stands for.
-@Suite(.enabled(if: PathWalkTests.hasOpenat2, "this kernel has no openat2(2) to compare with (Linux 5.6)"))
+@Suite(.openat2)
 struct PathWalkTests {
-    static let hasOpenat2 = linux_syscall(Int(SYS_openat2), -1, 0, 0, 0, 0, 0) != Int(-ENOSYS)
-
     private final class Tree {
         let path = "/tmp/apus-walk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         let root: Int32
