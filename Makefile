@@ -13,7 +13,7 @@ release := .build/release
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=PATH env PATH="$$PATH")
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build run test test-units test-end-to-end test-vm bench fmt lint docs install uninstall clean
+.PHONY: help setup build run test test-units test-end-to-end test-fallback test-vm bench fmt lint docs install uninstall clean
 
 help: ## Print this list
 	@echo 'Usage: make TARGET'
@@ -36,13 +36,16 @@ run: ## Set up, build, and run a container that tells what isolates it
 
 test: setup build ## Set up, build, and run every test
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error $(FLAGS)
-	@$(MAKE) --no-print-directory test-units test-end-to-end
+	@$(MAKE) --no-print-directory test-units test-end-to-end test-fallback
 
 test-units: ## Run the tests of the rooms (built by `make test`)
 	@$(as_root) scripts/test $(SWIFT) --skip EndToEndTests $(FLAGS)
 
 test-end-to-end: ## Run the tests of the built programs (built by `make test`)
 	@$(as_root) scripts/test $(SWIFT) --filter EndToEndTests $(FLAGS)
+
+test-fallback: ## Run tests without the newer system calls, as on Linux 5.4 (built by `make test`)
+	@$(as_root) scripts/test-fallback $(SWIFT) $(FLAGS)
 
 test-vm: build ## Run tests in a virtual machine: systemd, cgroup v2, Debian's kernel
 	@scripts/setup vm

@@ -116,6 +116,11 @@ let package = Package(
             linking: staticExecutable),
         program("apus-init", ["LinuxSystem"], linking: staticExecutable),
 
+        // What the tests of the ways for older kernels run under.
+        .executableTarget(
+            name: "older-kernel", dependencies: ["LinuxSystem"], path: "Tests/OlderKernel",
+            swiftSettings: strict),
+
         tests("JSONTextTests", ["JSONText"]),
         tests(
             "ContainerEngineTests",

@@ -8,9 +8,7 @@ struct ProcessHandle: ~Copyable {
 
     /// nil when the process has ended.
     init?(_ identity: ProcessIdentity) {
-        let result = linux_syscall(Int(SYS_pidfd_open), Int(identity.pid), 0, 0, 0, 0, 0)
-        guard result >= 0 else { return nil }
-        let descriptor = Descriptor(owning: Int32(result))
+        guard let descriptor = try? Pidfd.open(identity.pid) else { return nil }
         // Checked after the descriptor exists: from here on it means this process.
         guard identity.isAlive else { return nil }
         self.descriptor = descriptor
@@ -18,20 +16,20 @@ struct ProcessHandle: ~Copyable {
 
     /// A process that ended meanwhile needs no signal.
     func send(_ signal: Int32) {
-        _ = linux_syscall(Int(SYS_pidfd_send_signal), Int(descriptor.raw), Int(signal), 0, 0, 0, 0)
+        try? Pidfd.send(signal, to: descriptor.raw)
     }
 
     /// - Parameter milliseconds: how long at most; negative for without end.
     /// - Returns: whether it has ended.
     func waitForEnd(milliseconds: Int) -> Bool {
-        var entry = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
+        var entries = [pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)]
         let deadline = milliseconds < 0 ? nil : Timestamp.now.inNanoseconds + Int64(milliseconds) * 1_000_000
         while true {
             var left: Int32 = -1
             if let deadline {
                 left = Int32(clamping: max(0, (deadline - Timestamp.now.inNanoseconds + 999_999) / 1_000_000))
             }
-            let result = poll(&entry, 1, left)
+            let result = Pidfd.poll(&entries, milliseconds: left)
             if result > 0 { return true }
             if result == 0 { return false }
             if Errno.current != .interrupted { return false }

@@ -27,7 +27,7 @@ struct ContainerBirth {
 
     /// Writes down what is going to be made, before it is; and the copy of the config that `exec`
     /// reads, so that changes of the bundle have no effect (runtime.md, "Lifecycle").
-    mutating func register(in state: borrowing StateDirectory) throws(RuntimeError) {
+    mutating func register(in state: borrowing StateDirectory, _ trace: Trace?) throws(RuntimeError) {
         if isRegistered { return }
         isRegistered = true
         do throws(CgroupError) {
@@ -42,6 +42,7 @@ struct ContainerBirth {
                 StateRecord.configName, at: directory, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
             try FD.writeAll(file.raw, text)
         }
+        trace?.did("state", "record container \(state.id)")
     }
 
     mutating func deliver(
@@ -52,13 +53,16 @@ struct ContainerBirth {
         // A user namespace's root may be unable to reach the root file system, which we can.
         var tree: Descriptor?
         let (rootfs, propagation) = (plan.rootfs, plan.propagation)
-        if plan.namespaces.hasUser, plan.namespaces.hasMount {
+        if plan.namespaces.hasUser, plan.namespaces.hasMount, !MountStage.isNeeded {
             tree = try during("open the root file system") { () throws(SystemError) in
                 try Rootfs.hostTree(rootfs, recursive: true, propagation: propagation)
             }
         }
+        // One that this process made is the container's.
+        defer { Mount.leaveStage() }
         plan.foreign.append(ends.first.raw)
         let child = try clone(plan, channel: ends.second.raw, procfs: procfs.raw, tree: tree?.raw)
+        plan.reporter.trace?.did("clone", Trace.names(plan.namespaces.cloned, plan.isBornInCgroup))
         let channel = SyncChannel(ends.first)
         // Closed here, so that its death is seen.
         _ = consume ends.second
@@ -109,12 +113,18 @@ struct ContainerBirth {
     ) throws(RuntimeError) -> Outcome {
         if plan.namespaces.hasNewUser {
             try UserNamespace.writeMaps(of: pid, uids: plan.linux.uidMappings, gids: plan.linux.gidMappings)
+            plan.reporter.trace?.didMapIDs(plan.linux)
             try send(.mapped, channel)
         }
         // The slow part, beside the child's own work. Should this process be killed here, the child
         // has nothing to go on with, and ends.
-        try register(in: state)
+        try register(in: state, plan.reporter.trace)
+        let isLate = self.cgroup == nil
         let cgroup = try completedCgroup(pid)
+        if isLate, let trace = plan.reporter.trace {
+            trace.did("cgroup", "make and limit")
+            trace.noteCgroups(cgroups.paths, resources)
+        }
         do throws(RuntimeError) {
             return try converse(pid, channel, plan, state, options, cgroup)
         } catch {
@@ -160,6 +170,7 @@ struct ContainerBirth {
         else { throw RuntimeError(.system, "the container's process \(pid) is gone") }
         record.startTime = status.startTime
         try state.write(record)
+        plan.reporter.trace?.did("state", "write state.json")
         if plan.entrance == nil, cgroups.unit == nil {
             let entrance = try Self.openEntrance(cgroup)
             try send(.go, channel, descriptors: entrance.tasks)
@@ -181,23 +192,36 @@ struct ContainerBirth {
             if isExecuting, !message.mayFollowExecuting {
                 throw RuntimeError(.system, "the container's process broke the protocol")
             }
+            plan.reporter.trace?.waited("for the container's process")
             switch message {
             case .failed(let error): throw error
             case .launchFailed(let failure): throw failure.error(command: plan.process.spec.args[0])
             case .hooks:
                 try runHooks(plan, pid)
+                plan.reporter.trace?.did("hooks", "prestart, createRuntime")
                 try send(.done, channel)
             case .devices:
                 try NetworkDevices.move(plan.linux.netDevices, to: pid)
+                plan.reporter.trace?.did("net devices", "move them to the container")
                 try send(.done, channel)
             case .clocks:
                 try setClocks(plan, pid)
+                plan.reporter.trace?.did("clocks", "offset them")
                 try send(.done, channel)
+            case .mount(SyncMessage.rootPosition) where plan.namespaces.hasUser && MountStage.isNeeded:
+                let root = try during("mount the root file system \(plan.rootfs)") {
+                    () throws(SystemError) in
+                    try MountNamespace.inside(of: pid) { () throws(SystemError) in
+                        try Rootfs.mountOnStage(plan.rootfs, plan.propagation)
+                    }
+                }
+                try send(.done, channel, descriptors: [root.raw, Mount.stageDescriptor ?? -1])
             case .mount(let position):
                 guard plan.mounts.indices.contains(position) else {
                     throw RuntimeError(.system, "the container's process broke the protocol")
                 }
                 let tree = try plan.mounts[position].open(for: pid)
+                plan.reporter.trace?.did("source", "open \(plan.mounts[position].source)")
                 try send(.done, channel, descriptors: [tree.raw])
             case .terminal(let name):
                 terminal = received.descriptors.takeFirst()
@@ -212,6 +236,7 @@ struct ContainerBirth {
                 throw RuntimeError(.system, "the container's process broke the protocol")
             }
         }
+        plan.reporter.trace?.executed(plan.process.spec.args.joined(separator: " "))
         try PIDFile.write(pid, to: options.pidFile)
         return Outcome(terminal: terminal.take(), channel: nil)
     }

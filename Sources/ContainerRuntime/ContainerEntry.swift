@@ -12,6 +12,7 @@ struct ContainerEntry {
     var entrance: CgroupEntrance?
     var affinity: CPUAffinity.Plan
     var debug: (@Sendable (String) -> Void)?
+    var trace: Trace?
 
     /// - Parameter initial: the container's first process.
     func enter(_ initial: Int32) throws(RuntimeError) -> CreatedContainer {
@@ -29,6 +30,10 @@ struct ContainerEntry {
         let child = try CPUAffinity.during(affinity.initial) { () throws(RuntimeError) in
             try clone(initial, channel: theirs, foreign: ours, procfs: procfs.raw, root: root?.raw)
         }
+        trace?.did(
+            "clone",
+            Trace.names(
+                namespaces.contains { $0.type == .pid } ? LinuxNamespace.Kind.pid.flag : 0, entrance != nil))
         let channel = SyncChannel(ends.first)
         _ = consume ends.second
         do throws(RuntimeError) {
@@ -61,7 +66,13 @@ struct ContainerEntry {
         }
         return try during("make a process in the container") { () throws(SystemError) in
             guard namespaces.contains(where: { $0.type == .pid }) else { return try start() }
-            return try PIDNamespace.forChildren(initial) { () throws(SystemError) in try start() }
+            do throws(SystemError) {
+                return try PIDNamespace.forChildren(initial) { () throws(SystemError) in try start() }
+            } catch  where error.operation == "setns" && error.errno == .invalid {
+                // Before Linux 5.8 setns(2) takes no pidfd.
+                let namespace = try Namespace.open("pid", of: record.pid, heldBy: initial)
+                return try PIDNamespace.forChildren(namespace.raw) { () throws(SystemError) in try start() }
+            }
         }
     }
 
@@ -73,6 +84,7 @@ struct ContainerEntry {
             } catch {
                 throw RuntimeError(.system, "\(error)")
             }
+            trace?.did("cgroup", "move the process in")
         }
         try during("talk to the new process") { () throws(SystemError) in try channel.send(.go) }
         var terminal: Descriptor?
@@ -86,7 +98,10 @@ struct ContainerEntry {
             }
             switch received.message {
             case nil:
-                if isExecuting { return terminal }
+                if isExecuting {
+                    trace?.executed(plan.spec.args.joined(separator: " "))
+                    return terminal
+                }
                 throw RuntimeError(.system, "the new process ended while it was set up")
             case .failed(let error): throw error
             case .launchFailed(let failure): throw failure.error(command: plan.spec.args[0])
@@ -131,6 +146,8 @@ final class EntryProcess {
     }
 
     private func prepare() throws(RuntimeError) -> Never {
+        let trace = entry.trace
+        trace?.enterContainer()
         close(foreign)
         SignalMask.reset()
         umask(0)
@@ -141,19 +158,24 @@ final class EntryProcess {
             debug("nsexec[\(getpid())]: affinity: \(mask)")
         }
         channel.await(.go)
+        trace?.waited("for the runtime")
         if let entrance = entry.entrance {
             let errno = entrance.enter(alreadyInUnified: true)
             if errno != 0 {
                 throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
             }
         }
+        if entry.entrance != nil { trace?.did("cgroup", "join") }
         try entry.affinity.finish()
         try entry.plan.agent?.prepare(procfs)
         // Through the host's procfs, while its rights are the host's.
         try entry.plan.applyToSelf(procfs)
+        trace?.did("process", "affinity, score of the OOM killer, personality, scheduling")
         try joinNamespaces()
+        trace?.did("namespaces", "join " + entry.namespaces.map(\.type.rawValue).joined(separator: ", "))
         entry.debug?("child process in init()")
         try SessionKeyring.join("_ses.\(entry.id)")
+        trace?.did("keyring", "join a new one")
         try enterRoot()
         let slash = try during("open the container's root") { () throws(SystemError) in
             try File.open("/", O_PATH | O_DIRECTORY)
@@ -173,6 +195,8 @@ final class EntryProcess {
         entry.plan.settleEnvironment()
         try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
         let command = try entry.plan.findCommand()
+        trace?.did("command", "\(command) in \(entry.plan.spec.cwd)")
+        trace?.didPrepareLaunch(entry.plan)
         entry.debug?("setns_init: about to exec")
         try entry.plan.launch(command, channel: channel, debug: entry.debug)
     }
@@ -186,6 +210,9 @@ final class EntryProcess {
         try during("join the container's namespaces") { () throws(SystemError) in
             do throws(SystemError) {
                 try Namespace.join(initial, kinds: kinds)
+            } catch  where error.errno == .invalid {
+                // Before Linux 5.8 setns(2) takes no pidfd.
+                try joinOneByOne(kinds)
             } catch  where error.errno == .notPermitted && kinds & LinuxNamespace.Kind.user.flag != 0 {
                 try joinOneByOne(kinds)
             }
@@ -196,15 +223,26 @@ final class EntryProcess {
         }
     }
 
-    /// Some may belong to another user namespace than the one to join, where its root has no rights.
+    /// Some may belong to another user namespace than the one to join, where its root has no
+    /// rights; others belong to that one, and take its root's.
     private func joinOneByOne(_ kinds: Int32) throws(SystemError) {
-        let user = LinuxNamespace.Kind.user.flag
-        var rest: [Int32] = []
-        for kind in LinuxNamespace.Kind.allCases where kind != .user && kinds & kind.flag != 0 {
-            if (try? Namespace.join(initial, kinds: kind.flag)) == nil { rest.append(kind.flag) }
+        // The mount namespace last: it may be one without the /proc that the others are found in.
+        let order: [LinuxNamespace.Kind] = [.ipc, .uts, .network, .cgroup, .time, .mount, .user]
+        var files: [(kind: LinuxNamespace.Kind, file: HeldDescriptor)] = []
+        for kind in order where kinds & kind.flag != 0 {
+            let file = try Namespace.open(kind.fileName, of: entry.record.pid, heldBy: initial)
+            files.append((kind, HeldDescriptor(file)))
         }
-        try Namespace.join(initial, kinds: user)
-        for kind in rest { try Namespace.join(initial, kinds: kind) }
+        var rest: [(kind: LinuxNamespace.Kind, file: HeldDescriptor)] = []
+        for (kind, file) in files {
+            do throws(SystemError) {
+                try Namespace.join(file.descriptor.raw, kinds: kind.flag)
+            } catch {
+                guard kind != .user, kinds & LinuxNamespace.Kind.user.flag != 0 else { throw error }
+                rest.append((kind, file))
+            }
+        }
+        for (kind, file) in rest { try Namespace.join(file.descriptor.raw, kinds: kind.flag) }
     }
 
     private func enterRoot() throws(RuntimeError) {

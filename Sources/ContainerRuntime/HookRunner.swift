@@ -123,7 +123,7 @@ private struct HookStreams: ~Copyable {
             ]
             var left: Int32 = -1
             if let deadline { left = Int32(clamping: max(0, deadline - MonotonicClock.milliseconds)) }
-            let ready = poll(&entries, 3, left)
+            let ready = Pidfd.poll(&entries, milliseconds: left)
             if ready == 0 {
                 kill(pid, SIGKILL)
                 _ = try? Spawn.wait(pid)

@@ -7,18 +7,25 @@ extension Runtime {
     public func create(
         _ id: String, bundle: String, options: CreateOptions = CreateOptions()
     ) throws(RuntimeError) -> CreatedContainer {
-        try make(id, bundle: try Bundle(bundle), options: options, waiting: true)
+        try make(id, bundle: try open(bundle), options: options, waiting: true)
+    }
+
+    private func open(_ path: String) throws(RuntimeError) -> Bundle {
+        let bundle = try Bundle(path)
+        reporter.trace?.did("config", "read \(bundle.path)/config.json")
+        return bundle
     }
 
     /// Makes a container and starts it at once. On return its command has been executed.
     public func run(
         _ id: String, bundle: String, options: CreateOptions = CreateOptions()
     ) throws(RuntimeError) -> CreatedContainer {
-        let bundle = try Bundle(bundle)
+        let bundle = try open(bundle)
         let container = try make(id, bundle: bundle, options: options, waiting: false)
         if let hooks = bundle.config.hooks, !hooks.poststart.isEmpty {
             do throws(RuntimeError) {
                 try HookRunner.run(hooks.poststart, "poststart", state: try state(id))
+                reporter.trace?.did("hooks", "poststart")
             } catch {
                 try? delete(id, force: true)
                 throw error
@@ -56,6 +63,7 @@ extension Runtime {
         }
         let propagation = try Self.propagation(linux.rootfsPropagation)
         let mounts = try Self.mounts(bundle, namespaces)
+        reporter.trace?.did("plan", "check the config")
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
@@ -72,11 +80,12 @@ extension Runtime {
             var birth = ContainerBirth(
                 directory: directory.raw, record: record, text: bundle.text, cgroups: cgroups,
                 resources: linux.resources)
+            reporter.trace?.did("state", "make \(root)/\(id)")
             do throws(RuntimeError) {
                 // Where nothing has to be made before the process, that is made first, and sets up
                 // its file systems while the rest is done.
                 if cgroups.layout.kind != .legacy || namespaces.joinedUser != nil {
-                    try birth.register(in: directory)
+                    try birth.register(in: directory, reporter.trace)
                 }
                 do throws(CgroupError) {
                     try cgroups.makeTarget()
@@ -90,6 +99,10 @@ extension Runtime {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
                     birth.cgroup = made
                     entrance = try ContainerBirth.openEntrance(made)
+                }
+                if let trace = reporter.trace {
+                    trace.did("cgroup", isLate ? "make what the process is born in" : "make and limit")
+                    if !isLate { trace.noteCgroups(cgroups.paths, linux.resources) }
                 }
                 var initial = InitPlan(
                     id: id, bundle: bundle.path, config: bundle.config, rootfs: bundle.rootfs, process: plan,
@@ -129,6 +142,9 @@ extension Runtime {
         let plan = try ProcessPlan(
             process, linux, seccomp: try Self.compile(linux.seccomp),
             preservedDescriptors: preservedDescriptors)
+        if let filter = plan.seccomp {
+            reporter.trace?.did("seccomp", "compile \(filter.program.count) instructions")
+        }
         for capability in Capability.allKnown where plan.unraisable.contains(capability) {
             reporter.warn("can't raise ambient capability \(capability): operation not permitted")
         }
@@ -170,6 +186,10 @@ extension Runtime {
         for mount in bundle.config.mounts {
             let request = try MountRequest(mount, bundle: bundle.path, rootfs: rootfs)
             if request.options.mapsIDs {
+                guard !MountStage.isNeeded else {
+                    throw RuntimeError(
+                        .unsupported, "mount \(request.destination): idmap needs Linux 5.12")
+                }
                 request.userNamespace = try userNamespace(for: request, bundle.config.linux, namespaces)
             }
             requests.append(request)

@@ -34,7 +34,7 @@ extension Runtime {
                 pollfd(fd: memory?.raw ?? -1, events: Int16(POLLIN), revents: 0),
             ]
             let left = Int32(clamping: max(0, next - MonotonicClock.milliseconds))
-            if poll(&entries, 2, left) < 0, Errno.current != .interrupted {
+            if Pidfd.poll(&entries, milliseconds: left) < 0, Errno.current != .interrupted {
                 throw RuntimeError(.system, "watch container \(id)", cause: SystemError("poll", "", .current))
             }
             if entries[1].revents != 0, memory?.take() == true { try tell(.outOfMemory) }

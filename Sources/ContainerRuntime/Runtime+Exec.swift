@@ -67,6 +67,7 @@ extension Runtime {
             throw RuntimeError(.wrongState, "cannot exec in a stopped container")
         }
         let config = try Self.config(directory)
+        reporter.trace?.did("state", "read \(root)/\(id)")
         let linux = config.linux ?? LinuxSpec()
         var plan = try self.plan(spec, linux, preservedDescriptors: options.preservedDescriptors)
         if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
@@ -75,10 +76,15 @@ extension Runtime {
             plan.agent = try SeccompAgent(profile, state: state)
         }
         let cgroup = try Self.cgroup(record, below: options.cgroups)
+        if let cgroup, let trace = reporter.trace {
+            trace.did("cgroup", "find")
+            trace.noteCgroups(cgroup.paths.map { ($0.key, $0.value) }.sorted { $0.key < $1.key }, nil)
+        }
         var entry = ContainerEntry(
             id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
             cgroup: cgroup, entrance: try? cgroup?.openEntrance(),
-            affinity: try CPUAffinity.Plan(spec.execCPUAffinity), debug: reporter.debug)
+            affinity: try CPUAffinity.Plan(spec.execCPUAffinity), debug: reporter.debug,
+            trace: reporter.trace)
         do throws(RuntimeError) {
             do throws(RuntimeError) {
                 return try entry.enter(initial.raw)

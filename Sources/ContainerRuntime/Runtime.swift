@@ -16,6 +16,9 @@ public final class Runtime: Sendable {
     public let root: String
     let reporter: RuntimeReporter
 
+    /// What the reporter keeps.
+    public var trace: Trace? { reporter.trace }
+
     /// - Parameter root: an absolute path; it is made when the first container is.
     public init(root: String, reporter: RuntimeReporter = RuntimeReporter()) {
         self.root = root

@@ -7,6 +7,8 @@ public struct RuntimeReporter: Sendable {
     public var debug: (@Sendable (String) -> Void)?
     /// What `debug` writes to: a process that closes what it does not need keeps this.
     public var debugDescriptor: Int32?
+    /// What keeps the steps of the next container or process, and their times; nil keeps none.
+    public var trace: Trace?
 
     public init(warn: @escaping @Sendable (String) -> Void = { _ in }) { self.warn = warn }
 }

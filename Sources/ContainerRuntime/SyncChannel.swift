@@ -33,6 +33,9 @@ enum SyncMessage: Equatable {
     case failed(RuntimeError)
     case launchFailed(LaunchProgram.Failure)
 
+    /// Stands for the root file system in `mount`. On older kernels alone (`MountStage`).
+    static let rootPosition = -1
+
     private var letter: UInt8 {
         switch self {
         case .mapped: UInt8(ascii: "M")

@@ -50,6 +50,11 @@ public enum Clone {
             }
         }
         if result == 0 { child() }
+        let errno = Errno(Int32(clamping: -result))
+        // E2BIG: it knows no cgroup.
+        if errno == .noSystemCall || errno.rawValue == E2BIG {
+            return try processWithoutArguments(flags: flags, cgroup: cgroup, child: child)
+        }
         if result < 0 { throw SystemError("clone3", "", Errno(Int32(-result))) }
         return ChildProcess(pid: pid_t(result), pidfd: Descriptor(owning: pidfd))
     }

@@ -32,7 +32,14 @@ extension File {
                 }
             }
             if result >= 0 { return Descriptor(owning: Int32(result)) }
-            let errno = Errno(Int32(-result))
+            var errno = Errno(Int32(-result))
+            if errno == .noSystemCall {
+                do throws(Errno) {
+                    return try PathWalk.open(path, at: directory, flags, mode, resolve)
+                } catch {
+                    errno = error
+                }
+            }
             // EAGAIN: a rename or mount raced with the look-up of a `..` (openat2(2)).
             if errno != .interrupted, errno != .again {
                 let text = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -59,6 +59,13 @@ public enum File {
             }
             if result >= 0 { return Descriptor(owning: Int32(result)) }
             let errno = Errno(Int32(-result))
+            if errno == .noSystemCall {
+                do throws(Errno) {
+                    return try PathWalk.open(path, at: directory, flags, mode, resolve)
+                } catch {
+                    throw SystemError("open", path, error)
+                }
+            }
             // EAGAIN: a rename or mount raced with the look-up of a `..` (openat2(2)).
             if errno != .interrupted, errno != .again { throw SystemError("open", path, errno) }
         }

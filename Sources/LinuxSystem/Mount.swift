@@ -1,7 +1,8 @@
 /// The descriptor-based mount calls (fsopen(2), open_tree(2), move_mount(2),
 /// mount_setattr(2)): a mount is made detached, given its attributes, and only
 /// then put in its place, whose descriptor the caller has. No path that a
-/// container controls is looked up by the kernel in between.
+/// container controls is looked up by the kernel in between. On kernels without them the same is
+/// done on a stage (`MountStage`).
 public enum Mount {
     /// `MOUNT_ATTR_…` bits to set and to clear.
     public struct Attributes: Equatable, Sendable {
@@ -19,13 +20,21 @@ public enum Mount {
     }
 
     /// An open configuration of a file system that is to be mounted.
-    public struct Context: ~Copyable, Sendable {
+    public struct Context: ~Copyable {
         private let descriptor: Descriptor
         private let type: String
+        /// Where the kernel has no such context.
+        private let older: MountContextOptions?
 
         /// - Throws: ENODEV for a type that the kernel does not know.
         public init(type: String) throws(SystemError) {
             self.type = type
+            if hasStage {
+                older = MountContextOptions(type: type)
+                descriptor = Descriptor(owning: -1)
+                return
+            }
+            older = nil
             descriptor = Descriptor(
                 owning: try retrying("fsopen", type) { fsopen(type, UInt32(FSOPEN_CLOEXEC)) })
         }
@@ -33,11 +42,19 @@ public enum Mount {
         /// The configuration of the mounted file system that a descriptor lies on, to change it.
         public init(picking fd: Int32) throws(SystemError) {
             type = "descriptor \(fd)"
+            if hasStage {
+                older = MountContextOptions(type: type, mounted: fd)
+                descriptor = Descriptor(owning: -1)
+                return
+            }
+            older = nil
             descriptor = Descriptor(
                 owning: try retrying("fspick", type) {
                     fspick(fd, "", UInt32(FSPICK_CLOEXEC | FSPICK_EMPTY_PATH))
                 })
         }
+
+        private var raw: Int32 { descriptor.raw }
 
         public func set(_ key: String, _ value: String) throws(SystemError) {
             try configure(FSCONFIG_SET_STRING.rawValue, key, value)
@@ -48,7 +65,8 @@ public enum Mount {
         }
 
         private func configure(_ command: UInt32, _ key: String, _ value: String?) throws(SystemError) {
-            let raw = descriptor.raw
+            if let older { return older.set(key, value) }
+            let raw = raw
             let object = value.map { "\(type) option \(key)=\($0)" } ?? "\(type) option \(key)"
             if let value {
                 _ = try retrying("fsconfig", object) { fsconfig(raw, command, key, value, 0) }
@@ -59,7 +77,8 @@ public enum Mount {
 
         /// Makes the superblock and a detached mount of it.
         public consuming func mount(attributes: UInt64 = 0) throws(SystemError) -> Descriptor {
-            let raw = descriptor.raw
+            if let older { return try older.mount(attributes: attributes) }
+            let raw = raw
             _ = try retrying("create file system", type) {
                 fsconfig(raw, FSCONFIG_CMD_CREATE.rawValue, nil, nil, 0)
             }
@@ -70,7 +89,8 @@ public enum Mount {
         }
 
         public consuming func reconfigure() throws(SystemError) {
-            let raw = descriptor.raw
+            if let older { return try older.reconfigure() }
+            let raw = raw
             _ = try retrying("reconfigure file system", type) {
                 fsconfig(raw, FSCONFIG_CMD_RECONFIGURE.rawValue, nil, nil, 0)
             }
@@ -83,6 +103,11 @@ public enum Mount {
         _ path: String, at directory: Int32 = File.currentDirectory, recursive: Bool = false,
         followLinks: Bool = true
     ) throws(SystemError) -> Descriptor {
+        if hasStage {
+            if path.isEmpty { return try cloneOnStage(directory, recursive: recursive, path) }
+            let source = try File.open(path, at: directory, O_PATH | (followLinks ? 0 : O_NOFOLLOW))
+            return try cloneOnStage(source.raw, recursive: recursive, path)
+        }
         var flags = UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC)
         if path.isEmpty { flags |= UInt32(AT_EMPTY_PATH) }
         if recursive { flags |= UInt32(AT_RECURSIVE) }
@@ -92,6 +117,7 @@ public enum Mount {
 
     /// Puts a detached mount on the file or directory that `target` is open on.
     public static func attach(_ mount: Int32, onto target: Int32) throws(SystemError) {
+        if hasStage { return try move(mount, onto: target) }
         _ = try retrying("move_mount") {
             move_mount(
                 mount, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
@@ -100,6 +126,10 @@ public enum Mount {
 
     /// Puts a detached mount on a name in a directory, without following a link there.
     public static func attach(_ mount: Int32, onto name: String, at directory: Int32) throws(SystemError) {
+        if hasStage {
+            let target = try File.open(name, at: directory, O_PATH | O_NOFOLLOW)
+            return try move(mount, onto: target.raw)
+        }
         _ = try retrying("move_mount", name) {
             move_mount(mount, "", directory, name, UInt32(MOVE_MOUNT_F_EMPTY_PATH))
         }
@@ -109,6 +139,9 @@ public enum Mount {
     public static func change(
         _ mount: Int32, _ attributes: Attributes, propagation: UInt64 = 0, recursive: Bool = false
     ) throws(SystemError) {
+        if hasStage {
+            return try changeInPlace(mount, attributes, propagation: propagation, recursive: recursive)
+        }
         var value = mount_attr(
             attr_set: attributes.added, attr_clr: attributes.cleared, propagation: propagation, userns_fd: 0)
         try change(mount, &value, recursive: recursive)

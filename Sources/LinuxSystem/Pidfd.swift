@@ -3,12 +3,12 @@
 public enum Pidfd {
     /// - Throws: ESRCH when there is no such process.
     public static func open(_ pid: pid_t) throws(SystemError) -> Descriptor {
+        let result = linux_syscall(Int(SYS_pidfd_open), Int(pid), 0, 0, 0, 0, 0)
         // pidfds are close-on-exec without asking.
-        Descriptor(
-            owning: Int32(
-                try checked("open process", "\(pid)") {
-                    linux_syscall(Int(SYS_pidfd_open), Int(pid), 0, 0, 0, 0, 0)
-                }))
+        if result >= 0 { return Descriptor(owning: Int32(result)) }
+        let errno = Errno(Int32(-result))
+        guard errno == .noSystemCall else { throw SystemError("open process", "\(pid)", errno) }
+        return try openDirectory(of: pid)
     }
 
     /// - Throws: ESRCH when the process has ended and been waited for.
@@ -22,8 +22,8 @@ public enum Pidfd {
     /// - Parameter milliseconds: nil for ever.
     /// - Returns: whether it has.
     public static func waitForEnd(_ pidfd: Int32, milliseconds: Int32?) throws(SystemError) -> Bool {
-        var entry = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-        return try retrying("poll", "process") { poll(&entry, 1, milliseconds ?? -1) } > 0
+        var entries = [pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)]
+        return try retrying("poll", "process") { poll(&entries, milliseconds: milliseconds ?? -1) } > 0
     }
 }
 
@@ -45,13 +45,20 @@ public struct ProcessStatus: Equatable, Sendable {
         } catch  where error.errno == .noEntry || error.errno == .noProcess {
             return nil
         }
+        return ProcessStatus(bytes)
+    }
+
+    /// - Parameter bytes: of /proc/PID/stat.
+    init?(_ bytes: [UInt8]) {
         // The command's name may hold spaces and parentheses: fields count from the last ")".
         guard let close = bytes.lastIndex(of: UInt8(ascii: ")")), close + 2 < bytes.count else { return nil }
         let fields = bytes[(close + 2)...].split(separator: UInt8(ascii: " "), maxSplits: 20)
-        guard fields.count > 19, let state = fields[0].first, let parent = number(fields[1]),
-            let start = number(fields[19])
+        guard fields.count > 19, let state = fields[0].first, let parent = Self.number(fields[1]),
+            let start = Self.number(fields[19])
         else { return nil }
-        return ProcessStatus(state: state, parent: pid_t(truncatingIfNeeded: parent), startTime: start)
+        self.state = state
+        self.parent = pid_t(truncatingIfNeeded: parent)
+        startTime = start
     }
 
     private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {

@@ -8,7 +8,7 @@ public struct Procfs: ~Copyable, Sendable {
     private let root: Descriptor
     public var raw: Int32 { root.raw }
 
-    private static let magic = 0x9fa0
+    static let magic = 0x9fa0
     /// A procfs's root directory has this inode number, its subdirectories have not.
     private static let rootInode: ino_t = 1
 

@@ -107,15 +107,28 @@ enum RuntimeProgram {
 }
 
 extension Values {
-    var runtime: Runtime {
-        get throws(RuntimeError) {
-            var root = string("root") ?? "/run/apus-runtime"
-            if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
-                root = String(cString: directory) + "/" + root
-                free(directory)
-            }
-            return Runtime(root: root, reporter: try RuntimeLog(self).reporter(debug: bool("debug")))
+    var runtime: Runtime { get throws(RuntimeError) { try runtime(nil) } }
+
+    /// For commands with `--trace`.
+    var tracedRuntime: Runtime {
+        get throws(RuntimeError) { try runtime(bool("trace") ? try Trace() : nil) }
+    }
+
+    private func runtime(_ trace: Trace?) throws(RuntimeError) -> Runtime {
+        var root = string("root") ?? "/run/apus-runtime"
+        if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
+            root = String(cString: directory) + "/" + root
+            free(directory)
         }
+        var reporter = try RuntimeLog(self).reporter(debug: bool("debug"))
+        reporter.trace = trace
+        return Runtime(root: root, reporter: reporter)
+    }
+}
+
+extension Runtime {
+    func printTrace() {
+        if let trace { try? FD.writeAll(2, trace.report) }
     }
 }
 

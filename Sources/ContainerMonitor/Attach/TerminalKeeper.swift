@@ -18,7 +18,7 @@ public enum TerminalKeeper {
                 setsid()
                 for stream in 0..<3 as Range<Int32> { dup2(null.raw, stream) }
                 dup2(master, 3)
-                linux_syscall(Int(SYS_close_range), 4, Int(UInt32.max), 0, 0, 0, 0)
+                FD.closeRangePlainly(4)
                 keep(3)
             }
         }

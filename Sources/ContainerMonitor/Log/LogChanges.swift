@@ -36,10 +36,10 @@ final class LogChanges {
 
     func wait() {
         var entries = [
-            pollfd(fd: inotify?.value.raw ?? -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: monitor?.descriptor.raw ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: inotify?.value.raw ?? -1, events: Int16(POLLIN), revents: 0),
         ]
-        poll(&entries, 2, inotify == nil ? 100 : monitor == nil ? 1000 : -1)
+        _ = Pidfd.poll(&entries, milliseconds: inotify == nil ? 100 : monitor == nil ? 1000 : -1)
         inotify?.value.drain()
     }
 }

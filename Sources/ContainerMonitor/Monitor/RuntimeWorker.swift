@@ -103,20 +103,13 @@ final class RuntimeWorker {
 
 /// This process's descriptors as a whole.
 enum DescriptorTable {
-    /// close_range(2) over all the gaps between those kept.
+    /// All the gaps between those kept.
     static func closeAll(except kept: [Int32]) {
-        var first: UInt32 = 0
+        var first: Int32 = 0
         for fd in Set(kept).sorted() where fd >= 0 {
-            let fd = UInt32(fd)
-            if fd > first { close(first, fd - 1) }
+            if fd > first { try? FD.closeRange(first, through: fd - 1) }
             first = fd + 1
         }
-        close(first, .max)
-    }
-
-    private static func close(_ first: UInt32, _ last: UInt32) {
-        if linux_syscall(Int(SYS_close_range), Int(first), Int(last), 0, 0, 0, 0) == 0 { return }
-        // Before Linux 5.9.
-        for fd in Int32(first)...Int32(min(last, 4095)) { _ = Glibc.close(fd) }
+        try? FD.closeRange(first)
     }
 }

@@ -11,6 +11,7 @@ final class ContainerInit {
     private let procfs: Procfs
     private let rootTree: Int32?
     private var mayGo = false
+    private var trace: Trace? { plan.reporter.trace }
 
     /// The numbers are of descriptors that this process has from its parent.
     init(plan: InitPlan, channel: Int32, procfs: Int32, rootTree: Int32?) {
@@ -30,6 +31,7 @@ final class ContainerInit {
     }
 
     private func prepare() throws(RuntimeError) -> Never {
+        trace?.enterContainer()
         let debug = plan.reporter.debug
         debug?("nsexec[\(getpid())]: => nsexec container setup")
         // The runtime's end of the channel above all: with a copy here its death would go unnoticed.
@@ -37,19 +39,30 @@ final class ContainerInit {
         SignalMask.reset()
         umask(0)
         setsid()
-        if let entrance = plan.entrance { try join(entrance.enter(alreadyInUnified: plan.isBornInCgroup)) }
-        if plan.namespaces.hasNewUser { channel.await(.mapped) }
+        if let entrance = plan.entrance {
+            try join(entrance.enter(alreadyInUnified: plan.isBornInCgroup))
+            trace?.did("cgroup", "join")
+        }
+        if plan.namespaces.hasNewUser {
+            channel.await(.mapped)
+            trace?.waited("for the ID maps")
+        }
         // While the files of this process in /proc are its own.
         if plan.namespaces.hasUser {
             try plan.process.adjustOOMScore(procfs)
             try becomeRoot()
         }
         try plan.namespaces.enter(withCgroup: plan.entrance != nil)
+        trace?.did("namespaces", plan.namespaces.words(withCgroup: plan.entrance != nil))
         if plan.namespaces.isNew(.time) { try setClocks() }
-        if plan.namespaces.isNew(.network) { try LoopbackInterface.bringUp() }
+        if plan.namespaces.isNew(.network) {
+            try LoopbackInterface.bringUp()
+            trace?.did("network", "bring up lo")
+        }
         if !plan.linux.netDevices.isEmpty { try ask(.devices) }
         debug?("child process in init()")
         if !plan.options.noNewKeyring { try SessionKeyring.join("_ses.\(plan.id)") }
+        trace?.did("keyring", plan.options.noNewKeyring ? "keep the caller's" : "join a new one")
         try setNames()
 
         let command = try settle()
@@ -58,6 +71,7 @@ final class ContainerInit {
             waitForStart(fifo)
         }
         try startContainerHooks()
+        trace?.didPrepareLaunch(plan.process)
         debug?("init: closing the pipe to signal completion")
         try plan.process.launch(command, channel: channel, debug: debug)
     }
@@ -68,6 +82,7 @@ final class ContainerInit {
         let rootfs = try prepareRootfs()
         try awaitGo()
         try runHooks(rootfs)
+        rootfs.trace = trace
         try rootfs.mask(plan.linux.maskedPaths)
         try rootfs.makeReadOnly(plan.linux.readonlyPaths)
         if plan.namespaces.hasMount {
@@ -75,15 +90,22 @@ final class ContainerInit {
         } else {
             try rootfs.change()
         }
+        trace?.did(plan.namespaces.hasMount && !plan.options.noPivot ? "pivot" : "chroot", plan.rootfs)
         try finish(rootfs)
+        trace?.did("root", plan.config.root?.readonly ?? false ? "read-only" : "writable")
         try Sysctl.write(plan.linux.sysctl, procfs)
+        for (name, value) in plan.linux.sysctl { trace?.note("sysctl", "\(name)=\(value)") }
+        if !plan.linux.sysctl.isEmpty { trace?.did("sysctl", "\(plan.linux.sysctl.count) of them") }
         try plan.process.applyToSelf(procfs, isAdjusted: plan.namespaces.hasUser)
+        trace?.did("process", "score of the OOM killer, personality, scheduling")
         try plan.process.agent?.prepare(procfs)
         try setStreams()
         try plan.process.ownStreams()
         plan.process.settleEnvironment()
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
-        return try plan.process.findCommand()
+        let command = try plan.process.findCommand()
+        trace?.did("command", "\(command) in \(plan.process.spec.cwd)")
+        return command
     }
 
     private func join(_ errno: Int32) throws(RuntimeError) {
@@ -98,10 +120,12 @@ final class ContainerInit {
         if mayGo { return }
         mayGo = true
         var tasks = channel.await(.go)
+        trace?.waited("for the cgroup and the state")
         guard plan.entrance == nil else { return }
         try join(CgroupEntrance(receiving: &tasks).enter(alreadyInUnified: true))
         // Only now: its root is the group that we are in.
         try plan.namespaces.enterCgroup()
+        trace?.did("cgroup", "join" + (plan.namespaces.isNew(.cgroup) ? ", new cgroup namespace" : ""))
     }
 
     /// Root of the user namespace, whose files the mounts below belong to.
@@ -133,7 +157,9 @@ final class ContainerInit {
         // The runtime listens after that only.
         try awaitGo()
         try during("ask the runtime") { () throws(SystemError) in try channel.send(request) }
-        return channel.await(.done)
+        let answer = channel.await(.done)
+        trace?.waited("for the runtime")
+        return answer
     }
 
     private func setNames() throws(RuntimeError) {
@@ -141,31 +167,59 @@ final class ContainerInit {
             try during("set hostname \(name)") { () throws(SystemError) in
                 _ = try retrying("sethostname") { sethostname(name, name.utf8.count) }
             }
+            trace?.did("hostname", name)
         }
         if let name = plan.config.domainname, !name.isEmpty {
             try during("set domainname \(name)") { () throws(SystemError) in
                 _ = try retrying("setdomainname") { setdomainname(name, name.utf8.count) }
             }
+            trace?.did("domainname", name)
         }
     }
 
     // MARK: - Root file system
 
     private func prepareRootfs() throws(RuntimeError) -> Rootfs {
-        let rootfs = try Rootfs.mount(
-            path: plan.rootfs, tree: rootTree, propagation: plan.propagation,
-            inHost: !plan.namespaces.hasMount)
+        let rootfs =
+            MountStage.isNeeded
+            ? try mountRootOnStage()
+            : try Rootfs.mount(
+                path: plan.rootfs, tree: rootTree, propagation: plan.propagation,
+                inHost: !plan.namespaces.hasMount)
+        trace?.did("mount", "\(plan.rootfs), the root")
         for (position, request) in plan.mounts.enumerated() {
             // The groups' directories have to be there.
             if request.isCgroup { try awaitGo() }
             if plan.namespaces.hasUser { try openSource(of: request, position) }
             try rootfs.mount(request, label: plan.linux.mountLabel, cgroups: plan.cgroupMounts)
+            trace?.didMount(plan.config.mounts[position])
         }
         if !hasHostDev {
             try rootfs.makeDevices(plan.linux.devices, binding: plan.namespaces.hasUser)
+            trace?.didMakeDevices(plan.linux.devices)
         }
         if plan.process.spec.terminal { try openTerminal(rootfs) }
         return rootfs
+    }
+
+    private func mountRootOnStage() throws(RuntimeError) -> Rootfs {
+        guard plan.namespaces.hasMount else {
+            throw RuntimeError(.unsupported, "a container without a mount namespace needs Linux 5.12")
+        }
+        try Rootfs.prepareMounts(plan.rootfs, plan.propagation)
+        guard plan.namespaces.hasUser else {
+            return Rootfs(
+                root: try during("mount the root file system \(plan.rootfs)") { () throws(SystemError) in
+                    try Rootfs.mountOnStage(plan.rootfs, plan.propagation)
+                })
+        }
+        // Only the runtime may reach it for certain.
+        var opened = try ask(.mount(SyncMessage.rootPosition))
+        guard let root = opened.takeFirst(), let stage = opened.takeFirst() else {
+            throw RuntimeError(.system, "the runtime sent no root file system")
+        }
+        Mount.use(MountStage(inheriting: stage))
+        return Rootfs(root: root)
     }
 
     /// A user namespace's root may be unable to reach a source, or to map its owners.
@@ -194,6 +248,7 @@ final class ContainerInit {
         try during("hand over the terminal") { () throws(SystemError) in
             try channel.send(.terminal(console.name), descriptors: [console.master.raw])
         }
+        trace?.did("terminal", console.name)
     }
 
     /// Read-only where the config says so, now that everything is in its place.
@@ -231,6 +286,7 @@ final class ContainerInit {
                 _ = try retrying("chdir") { fchdir(raw) }
             }
             try HookRunner.run(hooks.createContainer, "createContainer", state: state(.creating))
+            trace?.did("hooks", "createContainer")
         }
     }
 
@@ -241,6 +297,7 @@ final class ContainerInit {
             hooks[position].env = plan.process.spec.env
         }
         try HookRunner.run(hooks, "startContainer", state: state(.created), as: plan.process)
+        trace?.did("hooks", "startContainer")
     }
 
     private func setStreams() throws(RuntimeError) {
@@ -257,9 +314,7 @@ final class ContainerInit {
             var first = 3 + plan.process.preservedDescriptors
             for descriptor in kept.sorted() + [Int32.max] where descriptor >= first {
                 if descriptor > first {
-                    _ = try checked("close_range") {
-                        linux_syscall(Int(SYS_close_range), Int(first), Int(descriptor) - 1, 0, 0, 0, 0)
-                    }
+                    try FD.closeRange(first, through: descriptor - 1)
                 }
                 first = descriptor &+ 1
             }

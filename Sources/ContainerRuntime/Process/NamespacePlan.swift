@@ -136,6 +136,16 @@ final class NamespacePlan {
         }
     }
 
+    /// What `enter` does.
+    func words(withCgroup: Bool) -> String {
+        var parts = joined.map { "join \($0.kind.rawValue)" }
+        let made = list.filter {
+            $0.path == nil && cloned & $0.type.flag == 0 && (withCgroup || $0.type != .cgroup)
+        }
+        if !made.isEmpty { parts.append("make " + made.map(\.type.rawValue).joined(separator: ", ")) }
+        return parts.isEmpty ? "none" : parts.joined(separator: "; ")
+    }
+
     func enterCgroup() throws(RuntimeError) {
         guard isNew(.cgroup) else { return }
         try during("make the cgroup namespace") { () throws(SystemError) in

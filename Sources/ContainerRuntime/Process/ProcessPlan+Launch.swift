@@ -16,9 +16,7 @@ extension ProcessPlan {
         var ways = Ways(report: -1)
         try during("prepare descriptors") { () throws(SystemError) in
             // CVE-2024-21626: nothing of the host's that was open here may be open there.
-            _ = try checked("close_range") {
-                linux_syscall(Int(SYS_close_range), Int(first), Int(UInt32.max), 4 /* CLOEXEC */, 0, 0, 0)
-            }
+            try FD.closeRange(first, onExec: true)
             ways.report = try checked("duplicate descriptor") { linux_fcntl(raw, F_DUPFD, Int(first)) }
             if let agentSocket {
                 ways.agent = try checked("duplicate descriptor") {

@@ -38,12 +38,7 @@ extension Rootfs {
         path: String, tree: Int32?, propagation: Propagation?, inHost: Bool
     ) throws(RuntimeError) -> Rootfs {
         let shared = propagation?.isShared ?? false && !inHost
-        if !inHost { try cutOff(propagation) }
-        if shared {
-            try during("make the mount of \(path) private") { () throws(SystemError) in
-                try makeParentPrivate(path)
-            }
-        }
+        if !inHost { try prepareMounts(path, propagation) }
         return try during("mount the root file system \(path)") { () throws(SystemError) in
             let root = try copy(path, tree)
             if shared { try Mount.change(root.raw, Mount.Attributes(), propagation: UInt64(MS_PRIVATE)) }
@@ -51,6 +46,29 @@ extension Rootfs {
             try Mount.attach(root.raw, onto: place.raw)
             return Rootfs(root: root)
         }
+    }
+
+    /// What `mount` does before it mounts, in a mount namespace of the container's own.
+    static func prepareMounts(_ path: String, _ propagation: Propagation?) throws(RuntimeError) {
+        try cutOff(propagation)
+        guard propagation?.isShared ?? false else { return }
+        try during("make the mount of \(path) private") { () throws(SystemError) in
+            try makeParentPrivate(path)
+        }
+    }
+
+    /// The root's mount, for older kernels: it covers a stage.
+    static func mountOnStage(_ path: String, _ propagation: Propagation?) throws(SystemError) -> Descriptor {
+        let place = try File.open(path, O_PATH | O_DIRECTORY)
+        let stage = try MountStage(on: path, place.raw)
+        let cover = stage.raw
+        Mount.use(stage)
+        let root = try Mount.clone("", at: place.raw, recursive: true)
+        if propagation?.isShared ?? false {
+            try Mount.change(root.raw, Mount.Attributes(), propagation: UInt64(MS_PRIVATE))
+        }
+        try Mount.attach(root.raw, onto: cover)
+        return root
     }
 
     /// A detached copy of a mount, made in the host's mount namespace: the change of all mounts in

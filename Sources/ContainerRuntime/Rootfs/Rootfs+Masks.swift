@@ -24,6 +24,7 @@ extension Rootfs {
                     let mount = try Mount.clone("", at: null.raw)
                     try Mount.attach(mount.raw, onto: place.raw)
                 }
+                trace?.did("mask", path)
             }
         }
     }
@@ -64,6 +65,7 @@ extension Rootfs {
                 let mount = try Mount.clone("", at: place.raw, recursive: true)
                 try Mount.change(mount.raw, .readOnly, recursive: true)
                 try Mount.attach(mount.raw, onto: place.raw)
+                trace?.did("read-only", path)
             }
         }
     }

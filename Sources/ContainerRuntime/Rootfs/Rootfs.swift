@@ -19,6 +19,7 @@ final class Rootfs {
 
     let root: Descriptor
     private var mounts: [RememberedMount] = []
+    var trace: Trace?
 
     /// - Parameter root: open on the container's root, which is mounted.
     init(root: consuming Descriptor) { self.root = root }

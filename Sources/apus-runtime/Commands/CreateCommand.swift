@@ -26,6 +26,7 @@ enum CreateCommand {
                 "no-pivot", .bool,
                 "do not use pivot root to jail process inside rootfs. This should be used whenever the rootfs is on top of a ramdisk"
             ),
+            traceFlag,
             Flag("no-new-keyring", .bool, "do not create a new session keyring for the container"),
             Flag(
                 "preserve-fds", .uint, default: "0",
@@ -33,10 +34,16 @@ enum CreateCommand {
         ]
     }
 
+    static let traceFlag = Flag(
+        "trace", .bool,
+        "print to the standard error what is asked of the kernel, step by step, and the time that it takes")
+
     static func run(_ values: Values) throws -> Int32 {
         do throws(RuntimeError) {
             let options = try options(values)
-            _ = try values.runtime.create(
+            let runtime = try values.tracedRuntime
+            defer { runtime.printTrace() }
+            _ = try runtime.create(
                 values.arguments[0], bundle: values.string("bundle") ?? "", options: options)
             return 0
         } catch {

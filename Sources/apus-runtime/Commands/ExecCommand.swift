@@ -38,6 +38,7 @@ enum ExecCommand {
             Flag(
                 "cgroup", .list("value"),
                 "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>"),
+            CreateCommand.traceFlag,
             Flag("ignore-paused", .bool, "allow exec in a paused container"),
             Flag("no-subreaper", .bool, "disable the use of the subreaper", hidden: true),
         ]
@@ -48,7 +49,7 @@ enum ExecCommand {
         let listening = SocketActivation.descriptorCount
         let preserved = Int32(clamping: values.uint("preserve-fds") ?? 0) + listening
         try SocketActivation.check(preserved)
-        let runtime = try values.runtime
+        let runtime = try values.tracedRuntime
         let isDetached = values.bool("detach")
         let socket = values.string("console-socket").flatMap { $0.isEmpty ? nil : $0 }
         let spec = try process(values, runtime, id)
@@ -68,7 +69,14 @@ enum ExecCommand {
             preservedDescriptors: preserved, ignoresPaused: values.bool("ignore-paused"),
             cgroups: try cgroups(values.list("cgroup")))
         options.keepsLineEnds = !isDetached
-        var container = try runtime.exec(id, spec, options: options)
+        var container: CreatedContainer
+        do throws(RuntimeError) {
+            container = try runtime.exec(id, spec, options: options)
+            runtime.printTrace()
+        } catch {
+            runtime.printTrace()
+            throw error
+        }
         return isDetached ? 0 : try ForegroundProcess.wait(&container)
     }
 

@@ -27,7 +27,7 @@ enum RunCommand {
     private static func start(_ values: Values) throws(RuntimeError) -> Int32 {
         let id = values.arguments[0]
         let options = try CreateCommand.options(values)
-        let runtime = try values.runtime
+        let runtime = try values.tracedRuntime
         let isDetached = values.bool("detach")
         if !isDetached {
             if options.consoleSocket != nil {
@@ -37,7 +37,14 @@ enum RunCommand {
             }
             ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper"))
         }
-        var container = try runtime.run(id, bundle: values.string("bundle") ?? "", options: options)
+        var container: CreatedContainer
+        do throws(RuntimeError) {
+            container = try runtime.run(id, bundle: values.string("bundle") ?? "", options: options)
+            runtime.printTrace()
+        } catch {
+            runtime.printTrace()
+            throw error
+        }
         if isDetached { return 0 }
         let code: Int32
         do {

@@ -19,7 +19,7 @@ extension RuntimeTests {
             fixture.config.linux?.gidMappings = mapping
         }
 
-        @Test(arguments: [false, true])
+        @Test(.newMounts, arguments: [false, true])
         func eachMountHasItsOwnMapping(_ hasUser: Bool) throws {
             let fixture = try fixture()
             if hasUser { inUserNamespace(fixture) }

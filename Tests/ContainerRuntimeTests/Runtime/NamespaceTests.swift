@@ -140,7 +140,7 @@ extension RuntimeTests {
             #expect(try fixture.run().output.contains("without a private NET namespace"))
         }
 
-        @Test func mountsOfAContainerInTheHostsMountNamespace() throws {
+        @Test(.newMounts) func mountsOfAContainerInTheHostsMountNamespace() throws {
             let fixture = try RuntimeFixture()
             fixture.config.linux?.namespaces.removeAll { $0.type == .mount }
             fixture.config.linux?.maskedPaths = []
