@@ -36,7 +36,7 @@ run: ## Set up, build, and run a container that tells what isolates it
 
 test: setup build ## Set up, build, and run every test
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error $(FLAGS)
-	@$(MAKE) --no-print-directory test-units test-end-to-end test-fallback
+	@$(MAKE) --no-print-directory test-units test-end-to-end
 
 test-units: ## Run the tests of the rooms (built by `make test`)
 	@$(as_root) scripts/test $(SWIFT) --skip EndToEndTests $(FLAGS)
