@@ -107,7 +107,8 @@ import Testing
         try File.replace("\(directory)/config", with: Array(config.utf8), durable: false)
         #expect(
             system(
-                "dbus-daemon --config-file=\(directory)/config --fork --print-pid 2>/dev/null >\(directory)/pid")
+                "dbus-daemon --config-file=\(directory)/config --fork --print-pid 2>/dev/null >\(directory)/pid"
+            )
                 == 0)
         let pid = try #require(pid_t(try File.readText("\(directory)/pid").prefix { $0 != "\n" }))
         defer { kill(pid, SIGKILL) }
