@@ -44,6 +44,8 @@ extension Runtime {
                 .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
         }
         let linux = bundle.config.linux ?? LinuxSpec()
+        try rootless.check(bundle.config)
+        try process.user.check(in: linux)
         let namespaces = try NamespacePlan(linux.namespaces)
         var plan = try self.plan(process, linux, preservedDescriptors: options.preservedDescriptors)
         if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
@@ -61,12 +63,12 @@ extension Runtime {
         do throws(RuntimeError) {
             var record = StateRecord(
                 ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
-                created: "\(Timestamp.now)", owner: Self.owner)
+                created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
             record.annotations = bundle.config.annotations
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
-            let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
+            let cgroups = try planCgroups(linux, id)
             record.cgroup = cgroups.json
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
@@ -79,9 +81,13 @@ extension Runtime {
                 // A v2 group is joined by being born in it, so it has to be complete before.
                 var cgroup: Cgroup?
                 var entrance: CgroupEntrance?
-                let isLate = cgroups.layout.kind != .unified && namespaces.joinedUser == nil
+                // Without root's rights a process can be moved only while it is its maker's.
+                let isLate =
+                    cgroups.layout.kind != .unified && namespaces.joinedUser == nil
+                    && !rootless.doesWithoutCgroups
                 if !isLate {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
+                    if made.isRefused, !namespaces.isNew(.pid) { warnOfEscapes() }
                     cgroup = made
                     entrance = try ContainerBirth.openEntrance(made)
                 }
@@ -93,7 +99,7 @@ extension Runtime {
                     propagation: propagation, streams: options.streams, options: options,
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
                     isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil,
-                    reporter: reporter)
+                    rootless: rootless, reporter: reporter)
                 let birth = ContainerBirth(
                     directory: directory.raw, record: record, cgroups: cgroups, resources: linux.resources,
                     cgroup: cgroup)
@@ -129,9 +135,10 @@ extension Runtime {
     func plan(
         _ process: ProcessSpec, _ linux: LinuxSpec, preservedDescriptors: Int32
     ) throws(RuntimeError) -> ProcessPlan {
-        let plan = try ProcessPlan(
+        var plan = try ProcessPlan(
             process, linux, seccomp: try Self.compile(linux.seccomp),
             preservedDescriptors: preservedDescriptors)
+        plan.keepsGroups = rootless.isUser
         for capability in Capability.allKnown where plan.unraisable.contains(capability) {
             reporter.warn("can't raise ambient capability \(capability): operation not permitted")
         }
@@ -147,19 +154,28 @@ extension Runtime {
         }
     }
 
-    static func cgroupsPath(_ linux: LinuxSpec, _ id: String) -> String {
-        linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
-    }
-
-    private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
+    private func planCgroups(_ linux: LinuxSpec, _ id: String) throws(RuntimeError) -> CgroupPlan {
+        let path = linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 }
         do throws(CgroupError) {
-            let plan = try CgroupPlan(path)
+            let plan: CgroupPlan
+            if rootless.doesWithoutCgroups {
+                // Below what this process has: there it may be allowed to make groups.
+                plan = try CgroupPlan(path ?? id, refusals: path == nil ? .tolerated : .ofNamedHierarchies)
+            } else {
+                plan = try CgroupPlan(path ?? "/apus/\(id)")
+            }
             // Before it is recorded as this container's, whose removal would kill what is in it.
             try plan.refuseOccupied()
             return plan
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }
+    }
+
+    private func warnOfEscapes() {
+        reporter.warn(
+            "Creating a rootless container with no cgroup and no private pid namespace. Such configuration is strongly discouraged (as it is impossible to properly kill all container's processes)"
+        )
     }
 
     private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError)
@@ -199,6 +215,4 @@ extension Runtime {
         }
         return propagation
     }
-
-    private static var owner: String { getuid() == 0 ? "root" : String(getuid()) }
 }

@@ -32,10 +32,15 @@ public final class Cgroup {
     public static var isUnifiedOnly: Bool { (try? CgroupLayout.current().kind) == .unified }
 
     let directories: [CgroupDirectory]
+    /// Made by a runtime without root's rights over the hierarchies.
+    let isRootless: Bool
     /// Where the recorded hierarchies are, also when a directory is gone.
     private let recorded: JSONObject
 
-    init(layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil) {
+    init(
+        layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil, isRootless: Bool = false
+    ) {
+        self.isRootless = isRootless
         self.layout = layout
         self.directories = directories
         if let recorded {
@@ -105,7 +110,16 @@ public final class Cgroup {
         return paths
     }
 
-    public var json: JSON { ["layout": .string(layout.rawValue), "paths": .object(recorded)] }
+    /// Every hierarchy refused it.
+    public var isRefused: Bool { recorded.members.isEmpty }
+
+    public var json: JSON { Self.json(layout, recorded, isRootless: isRootless) }
+
+    static func json(_ layout: Layout, _ paths: JSONObject, isRootless: Bool) -> JSON {
+        var object: JSONObject = ["layout": .string(layout.rawValue), "paths": .object(paths)]
+        if isRootless { object["rootless"] = true }
+        return .object(object)
+    }
 
     /// The group that `json` described. It may be gone meanwhile: then it has no
     /// processes, and deleting it is no error.
@@ -125,7 +139,8 @@ public final class Cgroup {
                 directories.append(found)
             }
         }
-        return Cgroup(layout: layout, directories: directories, recorded: paths)
+        return Cgroup(
+            layout: layout, directories: directories, recorded: paths, isRootless: json["rootless"] == true)
     }
 
     /// Whether any of the group's directories is there.
