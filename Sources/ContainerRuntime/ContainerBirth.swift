@@ -55,7 +55,12 @@ struct ContainerBirth {
         let (rootfs, propagation) = (plan.rootfs, plan.propagation)
         if plan.namespaces.hasUser, plan.namespaces.hasMount, !MountStage.isNeeded {
             tree = try during("open the root file system") { () throws(SystemError) in
-                try Rootfs.hostTree(rootfs, recursive: true, propagation: propagation)
+                do throws(SystemError) {
+                    return try Rootfs.hostTree(rootfs, recursive: true, propagation: propagation)
+                } catch  where error.errno == .notPermitted {
+                    // Our mount namespace belongs to others: then the process does it in its own.
+                    return nil
+                }
             }
         }
         // One that this process made is the container's.
@@ -91,7 +96,13 @@ struct ContainerBirth {
         return try during("make the container's process") { () throws(SystemError) in
             if plan.namespaces.joinedUser != nil || plan.namespaces.hasJoinedBesideUser {
                 return try UserNamespace.child(
-                    of: plan.namespaces.joinedUser, before: { plan.namespaces.joinBeforeUser() }
+                    of: plan.namespaces.joinedUser,
+                    before: { () throws(SystemError) in
+                        if plan.isScoreSet {
+                            try plan.process.writeOOMScore(below: procfs)
+                        }
+                        plan.namespaces.joinBeforeUser()
+                    }
                 ) { () throws(SystemError) in
                     try plan.namespaces.joinPIDAfterUser()
                     return try start(UInt64(CLONE_PARENT))
@@ -163,6 +174,7 @@ struct ContainerBirth {
         _ options: CreateOptions, _ cgroup: Cgroup
     ) throws(RuntimeError) -> Outcome {
         var record = record
+        record.cgroup = cgroup.json
         record.pid = pid
         guard
             let status = try during(

@@ -11,6 +11,7 @@ struct ContainerEntry {
     var cgroup: Cgroup?
     var entrance: CgroupEntrance?
     var affinity: CPUAffinity.Plan
+    var rootless: Rootless
     var debug: (@Sendable (String) -> Void)?
     var trace: Trace?
 
@@ -52,8 +53,9 @@ struct ContainerEntry {
     ) throws(RuntimeError) -> ChildProcess {
         // Before the process exists in the container's PID namespace (CVE-2016-9962).
         Runtime.hide()
+        let flags = needsHelper ? UInt64(CLONE_PARENT) : 0
         func start(into target: Int32?) throws(SystemError) -> ChildProcess {
-            try Clone.process(flags: 0, cgroup: target) {
+            try Clone.process(flags: flags, cgroup: target) {
                 EntryProcess(
                     entry: self, initial: initial, foreign: foreign, channel: channel, procfs: procfs,
                     root: root
@@ -65,6 +67,17 @@ struct ContainerEntry {
             return try start(into: target)
         }
         return try during("make a process in the container") { () throws(SystemError) in
+            if needsHelper {
+                return try UserNamespace.child(
+                    of: initial,
+                    before: { () throws(SystemError) in try plan.writeOOMScore(below: procfs) }
+                ) { () throws(SystemError) in
+                    if namespaces.contains(where: { $0.type == .pid }) {
+                        try Namespace.join(initial, kinds: LinuxNamespace.Kind.pid.flag)
+                    }
+                    return try start()
+                }
+            }
             guard namespaces.contains(where: { $0.type == .pid }) else { return try start() }
             do throws(SystemError) {
                 return try PIDNamespace.forChildren(initial) { () throws(SystemError) in try start() }
@@ -76,11 +89,16 @@ struct ContainerEntry {
         }
     }
 
+    /// Whether rights over the container's namespaces are to be had in its user namespace only.
+    var needsHelper: Bool { rootless.isUser && namespaces.contains { $0.type == .user } }
+
     private func accompany(_ pid: pid_t, _ channel: borrowing SyncChannel) throws(RuntimeError) -> Descriptor?
     {
         if let cgroup, entrance == nil {
             do throws(CgroupError) {
                 try cgroup.add(pid: pid, initPid: record.pid)
+            } catch  where cgroup.isRootless && error.errno != nil {
+                // Others may have come to own the group meanwhile.
             } catch {
                 throw RuntimeError(.system, "\(error)")
             }
@@ -160,7 +178,7 @@ final class EntryProcess {
         channel.await(.go)
         trace?.waited("for the runtime")
         if let entrance = entry.entrance {
-            let errno = entrance.enter(alreadyInUnified: true)
+            let errno = entrance.enter(alreadyInUnified: entry.cgroup?.joinTarget != nil)
             if errno != 0 {
                 throw RuntimeError(.system, "join the cgroup", cause: SystemError("write", "", Errno(errno)))
             }
@@ -169,7 +187,7 @@ final class EntryProcess {
         try entry.affinity.finish()
         try entry.plan.agent?.prepare(procfs)
         // Through the host's procfs, while its rights are the host's.
-        try entry.plan.applyToSelf(procfs)
+        try entry.plan.applyToSelf(procfs, isAdjusted: entry.needsHelper)
         trace?.did("process", "affinity, score of the OOM killer, personality, scheduling")
         try joinNamespaces()
         trace?.did("namespaces", "join " + entry.namespaces.map(\.type.rawValue).joined(separator: ", "))
@@ -206,10 +224,10 @@ final class EntryProcess {
     private func joinNamespaces() throws(RuntimeError) {
         var kinds: Int32 = 0
         for namespace in entry.namespaces where namespace.type != .pid { kinds |= namespace.type.flag }
-        guard kinds != 0 else { return }
+        if entry.needsHelper { kinds &= ~LinuxNamespace.Kind.user.flag }
         try during("join the container's namespaces") { () throws(SystemError) in
             do throws(SystemError) {
-                try Namespace.join(initial, kinds: kinds)
+                if kinds != 0 { try Namespace.join(initial, kinds: kinds) }
             } catch  where error.errno == .invalid {
                 // Before Linux 5.8 setns(2) takes no pidfd.
                 try joinOneByOne(kinds)

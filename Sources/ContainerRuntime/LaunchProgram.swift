@@ -50,6 +50,7 @@ struct LaunchProgram {
         static let report = Stage(rawValue: 12)
         static let execute = Stage(rawValue: 13)
         static let agent = Stage(rawValue: 14)
+        static let workingDirectory = Stage(rawValue: 15)
         /// A resource limit, by the kernel's number.
         static func limit(_ resource: Int32) -> Stage { Stage(rawValue: 64 + UInt32(resource)) }
 
@@ -69,6 +70,7 @@ struct LaunchProgram {
             case .report: "report"
             case .execute: "exec"
             case .agent: "send the seccomp listener to its agent"
+            case .workingDirectory: "chdir to cwd set in config.json failed"
             case let stage where (64..<80).contains(stage.rawValue):
                 "error setting rlimit \(ProcessPlan.resources[Int(stage.rawValue) - 64])"
             default: "launch"

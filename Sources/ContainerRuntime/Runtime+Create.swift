@@ -51,6 +51,8 @@ extension Runtime {
                 .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
         }
         let linux = bundle.config.linux ?? LinuxSpec()
+        try rootless.check(bundle.config)
+        try process.user.check(in: linux)
         let namespaces = try NamespacePlan(linux.namespaces)
         var plan = try self.plan(process, linux, preservedDescriptors: options.preservedDescriptors)
         if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
@@ -69,12 +71,12 @@ extension Runtime {
         do throws(RuntimeError) {
             var record = StateRecord(
                 ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
-                created: "\(Timestamp.now)", owner: Self.owner)
+                created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
             record.annotations = bundle.config.annotations
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
-            let cgroups = try Self.planCgroups(linux, record, options.cgroupManager)
+            let cgroups = try planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
             let fifo = waiting ? try Self.makeFIFO(directory) : nil
             var birth = ContainerBirth(
@@ -82,9 +84,14 @@ extension Runtime {
                 resources: linux.resources)
             reporter.trace?.did("state", "make \(root)/\(id)")
             do throws(RuntimeError) {
+                // Without root's rights a process can be moved only while it is its maker's. And a v2
+                // group is joined by being born in it, so it has to be complete before.
+                let isLate =
+                    cgroups.isLate
+                    && (cgroups.unit != nil || namespaces.joinedUser == nil && !rootless.doesWithoutCgroups)
                 // Where nothing has to be made before the process, that is made first, and sets up
                 // its file systems while the rest is done.
-                if cgroups.layout.kind != .legacy || namespaces.joinedUser != nil {
+                if !isLate || cgroups.layout.kind != .legacy {
                     try birth.register(in: directory, reporter.trace)
                 }
                 do throws(CgroupError) {
@@ -92,11 +99,10 @@ extension Runtime {
                 } catch {
                     throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
                 }
-                // A v2 group is joined by being born in it, so it has to be complete before.
                 var entrance: CgroupEntrance?
-                let isLate = cgroups.isLate && (cgroups.unit != nil || namespaces.joinedUser == nil)
                 if !isLate {
                     let made = try ContainerBirth.complete(cgroups, linux.resources)
+                    if made.isRefused, !namespaces.isNew(.pid) { warnOfEscapes() }
                     birth.cgroup = made
                     entrance = try ContainerBirth.openEntrance(made)
                 }
@@ -112,7 +118,7 @@ extension Runtime {
                     propagation: propagation, streams: options.streams, options: options,
                     startFIFO: fifo, foreign: [directory.raw], entrance: entrance,
                     isBornInCgroup: cgroups.joinTarget != nil && namespaces.joinedUser == nil,
-                    reporter: reporter)
+                    rootless: rootless, reporter: reporter)
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {
                 cgroups.abandon()
@@ -139,12 +145,13 @@ extension Runtime {
     func plan(
         _ process: ProcessSpec, _ linux: LinuxSpec, preservedDescriptors: Int32
     ) throws(RuntimeError) -> ProcessPlan {
-        let plan = try ProcessPlan(
+        var plan = try ProcessPlan(
             process, linux, seccomp: try Self.compile(linux.seccomp),
             preservedDescriptors: preservedDescriptors)
         if let filter = plan.seccomp {
             reporter.trace?.did("seccomp", "compile \(filter.program.count) instructions")
         }
+        plan.keepsGroups = rootless.isUser
         for capability in Capability.allKnown where plan.unraisable.contains(capability) {
             reporter.warn("can't raise ambient capability \(capability): operation not permitted")
         }
@@ -160,22 +167,29 @@ extension Runtime {
         }
     }
 
-    static func cgroupsPath(_ linux: LinuxSpec, _ id: String) -> String {
-        linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
-    }
-
-    private static func planCgroups(
+    private func planCgroups(
         _ linux: LinuxSpec, _ record: StateRecord, _ manager: CgroupManager
     ) throws(RuntimeError) -> CgroupPlan {
+        let path = linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 }
         do throws(CgroupError) {
-            guard manager != .cgroupfs else { return try CgroupPlan(cgroupsPath(linux, record.id)) }
-            return try CgroupPlan(
-                CgroupUnitPlan(
-                    cgroupsPath: linux.cgroupsPath, id: record.id, annotations: record.annotations,
-                    isUser: manager == .systemdUser))
+            guard manager == .cgroupfs else {
+                return try CgroupPlan(
+                    CgroupUnitPlan(
+                        cgroupsPath: linux.cgroupsPath, id: record.id, annotations: record.annotations,
+                        isUser: manager == .systemdUser))
+            }
+            guard rootless.doesWithoutCgroups else { return try CgroupPlan(path ?? "/apus/\(record.id)") }
+            // Below what this process has: there it may be allowed to make groups.
+            return try CgroupPlan(path ?? record.id, refusals: path == nil ? .tolerated : .ofNamedHierarchies)
         } catch {
             throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
         }
+    }
+
+    private func warnOfEscapes() {
+        reporter.warn(
+            "Creating a rootless container with no cgroup and no private pid namespace. Such configuration is strongly discouraged (as it is impossible to properly kill all container's processes)"
+        )
     }
 
     private static func mounts(_ bundle: Bundle, _ namespaces: NamespacePlan) throws(RuntimeError)
@@ -219,6 +233,4 @@ extension Runtime {
         }
         return propagation
     }
-
-    private static var owner: String { getuid() == 0 ? "root" : String(getuid()) }
 }

@@ -69,6 +69,11 @@ extension Runtime {
         let config = try Self.config(directory)
         reporter.trace?.did("state", "read \(root)/\(id)")
         let linux = config.linux ?? LinuxSpec()
+        try spec.user.check(in: linux)
+        guard !rootless.isUser || spec.user.additionalGids.isEmpty else {
+            throw RuntimeError(
+                .invalidConfig, "cannot set any additional groups in a rootless container")
+        }
         var plan = try self.plan(spec, linux, preservedDescriptors: options.preservedDescriptors)
         if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
             var state = try Self.state(directory, record)
@@ -83,7 +88,7 @@ extension Runtime {
         var entry = ContainerEntry(
             id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
             cgroup: cgroup, entrance: try? cgroup?.openEntrance(),
-            affinity: try CPUAffinity.Plan(spec.execCPUAffinity), debug: reporter.debug,
+            affinity: try CPUAffinity.Plan(spec.execCPUAffinity), rootless: rootless, debug: reporter.debug,
             trace: reporter.trace)
         do throws(RuntimeError) {
             do throws(RuntimeError) {

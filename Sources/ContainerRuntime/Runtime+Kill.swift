@@ -13,8 +13,14 @@ extension Runtime {
         }
         // The end of a first process that shares its PID namespace ends no other process.
         if all || signal == SIGKILL && record.sharesPIDs {
-            try signalAll(record, signal, mustExist: !all)
-            return
+            do throws(RuntimeError) {
+                try signalAll(record, signal, mustExist: !all)
+                return
+            } catch  where !all && rootless.doesWithoutCgroups {
+                reporter.warn(
+                    "failed to kill all processes, possibly due to lack of cgroup (Hint: enable cgroup v2 delegation): \(error)"
+                )
+            }
         }
         guard let process = try Self.open(record) else {
             throw RuntimeError(.wrongState, "container not running")
@@ -36,6 +42,9 @@ extension Runtime {
         _ record: StateRecord, _ signal: Int32, mustExist: Bool
     ) throws(RuntimeError) {
         guard let cgroup = try Self.cgroup(record), cgroup.exists else {
+            if mustExist, try Self.cgroup(record)?.isRefused ?? false {
+                throw RuntimeError(.unsupported, "the container has no cgroup")
+            }
             if mustExist { throw RuntimeError(.wrongState, "container not running") }
             return
         }

@@ -25,6 +25,10 @@ extension Runtime {
         guard let record = try directory.record(), from.contains(try Self.status(directory, record)),
             let cgroup = try Self.cgroup(record)
         else { throw RuntimeError(.wrongState, complaint) }
+        guard !cgroup.isRefused else {
+            throw RuntimeError(
+                .unsupported, "cannot toggle freezer: cgroups not configured for container")
+        }
         do throws(CgroupError) {
             try body(cgroup)
         } catch {

@@ -56,6 +56,10 @@ extension Runtime {
     public func processes(_ id: String) throws(RuntimeError) -> [pid_t] {
         let directory = try StateDirectory(opening: id, root: root)
         guard let record = try directory.record(), let cgroup = try Self.cgroup(record) else { return [] }
+        guard !cgroup.isRefused else {
+            throw RuntimeError(
+                .unsupported, "container \(id) has no cgroup that could tell its processes")
+        }
         do throws(CgroupError) {
             return try cgroup.pids()
         } catch {

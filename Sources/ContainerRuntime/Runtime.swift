@@ -15,14 +15,18 @@ import OCISpec
 public final class Runtime: Sendable {
     public let root: String
     let reporter: RuntimeReporter
+    let rootless: Rootless
 
     /// What the reporter keeps.
     public var trace: Trace? { reporter.trace }
 
     /// - Parameter root: an absolute path; it is made when the first container is.
-    public init(root: String, reporter: RuntimeReporter = RuntimeReporter()) {
+    public init(
+        root: String, reporter: RuntimeReporter = RuntimeReporter(), rootless: Rootless = Rootless()
+    ) {
         self.root = root
         self.reporter = reporter
+        self.rootless = rootless
     }
 
     /// Keeps the container's processes from looking into this process, or into

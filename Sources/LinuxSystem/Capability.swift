@@ -40,6 +40,11 @@ public struct CapabilitySet: Equatable, Sendable {
     public var bits: UInt64
     public init(bits: UInt64 = 0) { self.bits = bits }
 
+    /// Those with a name.
+    public static var all: CapabilitySet {
+        CapabilitySet(bits: Capability.allKnown.reduce(0) { $0 | 1 << UInt64($1.number) })
+    }
+
     public func contains(_ capability: Capability) -> Bool { bits & 1 << UInt64(capability.number) != 0 }
     public mutating func insert(_ capability: Capability) { bits |= 1 << UInt64(capability.number) }
     public func subtracting(_ other: CapabilitySet) -> CapabilitySet {

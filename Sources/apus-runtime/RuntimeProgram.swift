@@ -57,11 +57,19 @@ enum RuntimeProgram {
         ]
     }
 
-    private static var defaultRoot: String {
-        if geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") {
-            return String(cString: directory) + "/apus-runtime"
+    private static var defaultRoot: String { userRoot ?? "/run/apus-runtime" }
+
+    /// Below $XDG_RUNTIME_DIR, for another user than root and for a user namespace's root, who has
+    /// it from the user.
+    fileprivate static var userRoot: String? {
+        guard let directory = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }), !directory.isEmpty
+        else { return nil }
+        if geteuid() == 0 {
+            guard Rootless.isInUserNamespace, getenv("USER").map({ String(cString: $0) }) != "root" else {
+                return nil
+            }
         }
-        return "/run/apus-runtime"
+        return directory + "/apus-runtime"
     }
 
     static func run(_ arguments: [String]) -> Int32 {
@@ -115,6 +123,8 @@ extension Values {
     }
 
     private func runtime(_ trace: Trace?) throws(RuntimeError) -> Runtime {
+        let rootless = try rootless
+        if !isSet("root"), let root = RuntimeProgram.userRoot { try Self.prepare(root) }
         var root = string("root") ?? "/run/apus-runtime"
         if root.utf8.first != UInt8(ascii: "/"), let directory = getcwd(nil, 0) {
             root = String(cString: directory) + "/" + root
@@ -122,7 +132,37 @@ extension Values {
         }
         var reporter = try RuntimeLog(self).reporter(debug: bool("debug"))
         reporter.trace = trace
-        return Runtime(root: root, reporter: reporter)
+        return Runtime(root: root, reporter: reporter, rootless: rootless)
+    }
+
+    /// Whether this runtime is for a user who is not root; nil when that shows itself.
+    var isRootless: Bool? {
+        get throws(RuntimeError) {
+            let text = string("rootless") ?? "auto"
+            if text.isEmpty || text.lowercased() == "auto" { return nil }
+            guard let isRootless = Quantity.bool(text) else {
+                throw RuntimeError(
+                    .invalidConfig, "invalid value \"\(text)\" for --rootless: neither a boolean nor auto")
+            }
+            return isRootless
+        }
+    }
+
+    /// What `--rootless` says about control groups.
+    private var rootless: Rootless {
+        get throws(RuntimeError) { Rootless(doesWithoutCgroups: try isRootless) }
+    }
+
+    /// The sticky bit keeps it from being cleaned up there for its age (XDG Base Directory
+    /// Specification).
+    private static func prepare(_ root: String) throws(RuntimeError) {
+        do throws(SystemError) {
+            try File.makeDirectories(root, mode: 0o700)
+            _ = try retrying("chmod", root) { chmod(root, 0o1700) }
+        } catch {
+            throw RuntimeError(
+                .system, "the path in $XDG_RUNTIME_DIR must be writable by the user", cause: error)
+        }
     }
 }
 

@@ -18,7 +18,7 @@ extension Cgroup {
             }
             found.append(below)
         }
-        return Cgroup(layout: layout, directories: found)
+        return Cgroup(layout: layout, directories: found, isRootless: isRootless)
     }
 
     private static func join(_ base: String, _ below: String) throws(CgroupError) -> String {

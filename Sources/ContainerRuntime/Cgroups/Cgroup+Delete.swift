@@ -54,6 +54,9 @@ extension Cgroup {
             try File.removeDirectory(path)
         } catch  where error.errno == .noEntry || error.errno.rawValue == ENODEV {
             return
+        } catch  where error.errno.rawValue == EROFS && !File.exists(path) {
+            // A runtime that was killed before it could make it.
+            return
         } catch  where error.errno == .busy && depth < depthLimit {
             // Processes, or groups below: those first.
             let directory: Descriptor

@@ -29,7 +29,14 @@ extension Cgroup {
         try set(resources, NetworkPriorityController.self)
         try set(resources, RdmaController.self)
         if creating, let cpuset = legacy("cpuset") { try CPUSetController.inherit(cpuset) }
-        if creating || !resources.devices.isEmpty { try setDevices(resources.devices, creating: creating) }
+        if creating || !resources.devices.isEmpty {
+            do throws(CgroupError) {
+                try setDevices(resources.devices, creating: creating)
+            } catch  where isRootless && error.code != .invalid {
+                // It takes root's rights to restrict devices; without them there are only those
+                // that the user may open anyway.
+            }
+        }
         if !resources.unified.isEmpty { try setUnifiedFiles(resources.unified) }
     }
 
@@ -41,6 +48,14 @@ extension Cgroup {
             try controller.setLegacy(resources, in: group)
         } else if let group = try unified(controller) {
             try controller.setUnified(resources, in: group)
+        } else if isRootless {
+            let reason =
+                layout == .unified
+                ? "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: "
+                : ""
+            throw CgroupError(
+                .controllerMissing,
+                "\(reason)cannot set \(controller.legacyName) limit: container could not join or create cgroup")
         } else {
             throw CgroupError(
                 .controllerMissing,

@@ -7,10 +7,13 @@ public final class CgroupEntrance {
     public let tasks: [Int32]
     /// The v2 `cgroup.procs` file, for one that was not cloned into the group; or -1.
     public let unified: Int32
+    /// Whether the v2 hierarchy may refuse.
+    private let isUnifiedOptional: Bool
 
-    init(tasks: consuming [Int32], unified: Int32) {
+    init(tasks: consuming [Int32], unified: Int32, isUnifiedOptional: Bool = false) {
         self.tasks = tasks
         self.unified = unified
+        self.isUnifiedOptional = isUnifiedOptional
     }
 
     /// Takes over the `tasks` files that came from another process.
@@ -19,6 +22,7 @@ public final class CgroupEntrance {
         while let file = files.takeFirst() { tasks.append(file.take()) }
         self.tasks = tasks
         unified = -1
+        isUnifiedOptional = false
     }
 
     deinit {
@@ -39,7 +43,9 @@ public final class CgroupEntrance {
         for position in tasks.indices {
             if write(tasks[position], &zero, 1) != 1 { return linux_errno() }
         }
-        if !alreadyInUnified, unified >= 0, write(unified, &zero, 1) != 1 { return linux_errno() }
+        if !alreadyInUnified, unified >= 0, write(unified, &zero, 1) != 1, !isUnifiedOptional {
+            return linux_errno()
+        }
         return 0
     }
 }
@@ -47,7 +53,11 @@ public final class CgroupEntrance {
 extension Cgroup {
     /// The v2 directory's descriptor for CLONE_INTO_CGROUP (clone3(2)), valid while
     /// this object lives; nil without a v2 hierarchy.
-    public var joinTarget: Int32? { unified?.raw }
+    public var joinTarget: Int32? { isUnifiedOptional ? nil : unified?.raw }
+
+    /// Beside v1, without root's rights, v2 may have let a group be made and yet let no process in:
+    /// that takes rights over the group that the process is in, too.
+    private var isUnifiedOptional: Bool { isRootless && layout == .hybrid }
 
     public func openEntrance() throws(CgroupError) -> CgroupEntrance {
         var tasks: [Int32] = []
@@ -56,10 +66,13 @@ extension Cgroup {
             for directory in directories {
                 switch directory.version {
                 case .v1: tasks.append(try File.open("tasks", at: directory.raw, O_WRONLY).take())
-                case .v2: unified = try File.open("cgroup.procs", at: directory.raw, O_WRONLY).take()
+                case .v2:
+                    do throws(SystemError) {
+                        unified = try File.open("cgroup.procs", at: directory.raw, O_WRONLY).take()
+                    } catch  where isUnifiedOptional && CgroupRefusals.isRefusal(error.errno) {}
                 }
             }
-            return CgroupEntrance(tasks: tasks, unified: unified)
+            return CgroupEntrance(tasks: tasks, unified: unified, isUnifiedOptional: isUnifiedOptional)
         } catch {
             _ = CgroupEntrance(tasks: tasks, unified: unified)
             throw CgroupError(error, "open cgroup \(paths.values.sorted().first ?? "")")
@@ -71,6 +84,7 @@ extension Cgroup {
     ///   made groups of its own, v2 allows no process beside them, and the new one
     ///   goes where the first is.
     public func add(pid: Int32, initPid: Int32? = nil) throws(CgroupError) {
+        if isRefused { return }
         if directories.isEmpty { throw CgroupError(.system, "the container's cgroup is gone", .noEntry) }
         if let unit, unit.isUser { return try SystemdManager(isUser: true).attach(pid, to: unit.name) }
         for directory in directories {

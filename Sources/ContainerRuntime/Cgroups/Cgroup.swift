@@ -34,12 +34,16 @@ public final class Cgroup {
     let directories: [CgroupDirectory]
     /// The unit whose group it is, when systemd manages it.
     let unit: SystemdUnit?
+    /// Made by a runtime without root's rights over the hierarchies.
+    let isRootless: Bool
     /// Where the recorded hierarchies are, also when a directory is gone.
     private let recorded: JSONObject
 
     init(
-        layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil, unit: SystemdUnit? = nil
+        layout: Layout, directories: [CgroupDirectory], recorded: JSONObject? = nil,
+        unit: SystemdUnit? = nil, isRootless: Bool = false
     ) {
+        self.isRootless = isRootless
         self.layout = layout
         self.directories = directories
         self.unit = unit
@@ -111,11 +115,17 @@ public final class Cgroup {
         return paths
     }
 
-    public var json: JSON { Self.json(layout, recorded, unit) }
+    /// Every hierarchy refused it.
+    public var isRefused: Bool { recorded.members.isEmpty }
 
-    static func json(_ layout: Layout, _ paths: JSONObject, _ unit: SystemdUnit?) -> JSON {
+    public var json: JSON { Self.json(layout, recorded, unit, isRootless: isRootless) }
+
+    static func json(
+        _ layout: Layout, _ paths: JSONObject, _ unit: SystemdUnit?, isRootless: Bool
+    ) -> JSON {
         var object: JSONObject = ["layout": .string(layout.rawValue), "paths": .object(paths)]
         if let unit { object["systemd"] = unit.json }
+        if isRootless { object["rootless"] = true }
         return .object(object)
     }
 
@@ -137,8 +147,9 @@ public final class Cgroup {
                 directories.append(found)
             }
         }
-        let unit = json["systemd"].flatMap(SystemdUnit.init)
-        return Cgroup(layout: layout, directories: directories, recorded: paths, unit: unit)
+        return Cgroup(
+            layout: layout, directories: directories, recorded: paths,
+            unit: json["systemd"].flatMap(SystemdUnit.init), isRootless: json["rootless"] == true)
     }
 
     /// Whether any of the group's directories is there.

@@ -20,8 +20,12 @@ final class CgroupPlan {
     private var directories: [CgroupDirectory?]
     /// The directories that `complete` has made.
     private var made: [String] = []
+    private let refusals: CgroupRefusals
+    /// The hierarchies that refused, by their position.
+    private var refused: Set<Int> = []
 
-    init(_ path: String) throws(CgroupError) {
+    init(_ path: String, refusals: CgroupRefusals = .areErrors) throws(CgroupError) {
+        self.refusals = refusals
         layout = try CgroupLayout.current()
         var places: [CgroupPath] = []
         for mount in layout.mounts { places.append(try Cgroup.place(path, in: mount)) }
@@ -35,6 +39,7 @@ final class CgroupPlan {
         let place = try unit.place(in: layout)
         places = layout.mounts.map { _ in place }
         directories = places.map { _ in nil }
+        refusals = .areErrors
         self.unit = unit
     }
 
@@ -51,7 +56,19 @@ final class CgroupPlan {
     var json: JSON {
         var recorded = JSONObject()
         for (key, path) in paths { recorded[key] = .string(path) }
-        return Cgroup.json(layout.kind, recorded, unit?.unit)
+        return Cgroup.json(layout.kind, recorded, unit?.unit, isRootless: isRootless)
+    }
+
+    private var isRootless: Bool { refusals != .areErrors }
+
+    /// Where the container's processes are in each hierarchy: in their group, or, where that is
+    /// refused, where this process is.
+    var members: [(key: String, path: String)] {
+        paths.enumerated().map { position, place in
+            guard refused.contains(position), layout.kind != .unified else { return place }
+            let mount = layout.mounts[position]
+            return (place.key, Rootfs.clean("\(mount.point)/\(mount.own)"))
+        }
     }
 
     /// - Throws: `.inUse` when there are processes in the group already.
@@ -65,8 +82,11 @@ final class CgroupPlan {
         }
     }
 
-    /// The v2 directory, once it is made.
-    var joinTarget: Int32? { directories.lazy.compactMap(\.self).first { $0.version == .v2 }?.raw }
+    /// The v2 directory, once it is made, when it must be joined (see `Cgroup.joinTarget`).
+    var joinTarget: Int32? {
+        if isRootless, layout.kind == .hybrid { return nil }
+        return directories.lazy.compactMap(\.self).first { $0.version == .v2 }?.raw
+    }
 
     /// Makes the v2 directory, where there is such a hierarchy.
     func makeTarget() throws(CgroupError) {
@@ -81,8 +101,10 @@ final class CgroupPlan {
     func complete(_ resources: LinuxResources?, pid: Int32? = nil) throws(CgroupError) -> Cgroup {
         do throws(CgroupError) {
             if let unit, let pid { return try start(unit, resources ?? LinuxResources(), pid) }
-            for position in directories.indices where directories[position] == nil { try make(position) }
-            let cgroup = Cgroup(layout: layout.kind, directories: directories.compactMap(\.self))
+            for position in directories.indices
+            where directories[position] == nil && !refused.contains(position) { try make(position) }
+            let cgroup = Cgroup(
+                layout: layout.kind, directories: directories.compactMap(\.self), isRootless: isRootless)
             try cgroup.set(resources ?? LinuxResources(), creating: true)
             made = directories.compactMap { $0.flatMap { $0.isNew ? $0.path : nil } }
             for case let directory? in directories { directory.isSetUp() }
@@ -128,6 +150,18 @@ final class CgroupPlan {
     }
 
     private func make(_ position: Int) throws(CgroupError) {
+        do throws(CgroupError) {
+            try makeDirectory(position)
+        } catch  where refusals.allow(error, of: layout.mounts[position], in: layout.kind) {
+            if let directory = directories[position], directory.isNew {
+                try? File.removeDirectory(directory.path)
+            }
+            directories[position] = nil
+            refused.insert(position)
+        }
+    }
+
+    private func makeDirectory(_ position: Int) throws(CgroupError) {
         let mount = layout.mounts[position]
         let directory = try CgroupDirectory.make(places[position], in: mount)
         directories[position] = directory

@@ -49,7 +49,7 @@ final class ContainerInit {
         }
         // While the files of this process in /proc are its own.
         if plan.namespaces.hasUser {
-            try plan.process.adjustOOMScore(procfs)
+            if !plan.isScoreSet { try plan.process.adjustOOMScore(procfs) }
             try becomeRoot()
         }
         try plan.namespaces.enter(withCgroup: plan.entrance != nil)
@@ -134,7 +134,12 @@ final class ContainerInit {
             _ = try retrying("setresgid") { setresgid(0, 0, 0) }
             _ = try retrying("setresuid") { setresuid(0, 0, 0) }
         }
-        // Another user's process is not dumpable, which is what we want (see `Runtime.hide`).
+        // Another user's process is not dumpable, which is what we want (see `Runtime.hide`). But a
+        // user's `exec` finds the way in only through its files in /proc, and it is alone in its
+        // new namespace; what comes later has fewer rights than it.
+        if plan.rootless.isUser, plan.namespaces.hasNewUser {
+            _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 1, 0, 0, 0, 0)
+        }
     }
 
     /// Holds from execve(2) on, which enters the new time namespace (time_namespaces(7)).
@@ -227,8 +232,15 @@ final class ContainerInit {
         let options = request.options
         guard options.isBind, !options.isRemount else { return }
         if !options.mapsIDs {
-            request.tree = try? Mount.clone(request.source, recursive: options.isRecursive)
-            if request.tree != nil { return }
+            do throws(SystemError) {
+                request.tree = try Mount.clone(request.source, recursive: options.isRecursive)
+                return
+            } catch {
+                // The runtime has no more rights than this process.
+                guard !plan.rootless.isUser else {
+                    throw RuntimeError(.system, "open mount source", cause: error)
+                }
+            }
         }
         var opened = try ask(.mount(position))
         request.tree = opened.takeFirst()

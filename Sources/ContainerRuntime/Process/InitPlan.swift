@@ -23,7 +23,11 @@ struct InitPlan {
     /// it comes with the word to go on.
     var entrance: CgroupEntrance?
     var isBornInCgroup: Bool
+    var rootless: Rootless
     var reporter: RuntimeReporter
+
+    /// The helper that entered the user namespace has set it: from in there it could not be.
+    var isScoreSet: Bool { rootless.isUser && namespaces.joinedUser != nil }
 
     var linux: LinuxSpec { config.linux ?? LinuxSpec() }
 }

@@ -34,6 +34,12 @@ extension ProcessPlan {
         }
     }
 
+    /// - Parameter procfs: the host's, whose files of this process are still its own.
+    func writeOOMScore(below procfs: Int32) throws(SystemError) {
+        guard let adjustment = spec.oomScoreAdj else { return }
+        try File.write(String(adjustment), to: "self/oom_score_adj", at: procfs)
+    }
+
     private func applyScheduling() throws(RuntimeError) {
         if let priority = spec.ioPriority {
             let classes = ["IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3]
@@ -99,27 +105,36 @@ extension ProcessPlan {
     /// CVE-2024-21626: a working directory that leads through `/proc/self/fd` could
     /// be one of the host's. Magic links are refused, and the kernel must be able
     /// to name what was found from our root: a directory outside is "(unreachable)".
-    func enterWorkingDirectory(root: Int32, making: Bool) throws(RuntimeError) {
+    mutating func enterWorkingDirectory(root: Int32, making: Bool) throws(RuntimeError) {
         let path = spec.cwd
-        try during("chdir to cwd (\"\(path)\") set in config.json failed") { () throws(SystemError) in
-            let directory: Descriptor
-            do throws(SystemError) {
-                directory = try File.open(inRoot: path, at: root, O_PATH | O_DIRECTORY)
-            } catch  where error.errno == .noEntry && making {
-                let rootfs = Rootfs(root: try File.open(".", at: root, O_PATH | O_DIRECTORY))
-                directory = try rootfs.makeDirectories(path)
+        do throws(SystemError) {
+            try Self.enter(path, root: root, making: making)
+        } catch  where error.errno == .accessDenied && spec.user.uid != 0 {
+            entersDirectoryAsUser = true
+        } catch {
+            throw RuntimeError(
+                .system, "chdir to cwd (\"\(path)\") set in config.json failed", cause: error)
+        }
+    }
+
+    private static func enter(_ path: String, root: Int32, making: Bool) throws(SystemError) {
+        let directory: Descriptor
+        do throws(SystemError) {
+            directory = try File.open(inRoot: path, at: root, O_PATH | O_DIRECTORY)
+        } catch  where error.errno == .noEntry && making {
+            let rootfs = Rootfs(root: try File.open(".", at: root, O_PATH | O_DIRECTORY))
+            directory = try rootfs.makeDirectories(path)
+        }
+        let raw = directory.raw
+        _ = try retrying("chdir", path) { fchdir(raw) }
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX) + 16)
+        let length = try checked("getcwd", path) {
+            buffer.withUnsafeMutableBytes {
+                linux_syscall(Int(SYS_getcwd), Int(bitPattern: $0.baseAddress), $0.count, 0, 0, 0, 0)
             }
-            let raw = directory.raw
-            _ = try retrying("chdir", path) { fchdir(raw) }
-            var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX) + 16)
-            let length = try checked("getcwd", path) {
-                buffer.withUnsafeMutableBytes {
-                    linux_syscall(Int(SYS_getcwd), Int(bitPattern: $0.baseAddress), $0.count, 0, 0, 0, 0)
-                }
-            }
-            guard length > 0, buffer[0] == UInt8(ascii: "/") else {
-                throw SystemError("verify that it is inside the container", path, .noEntry)
-            }
+        }
+        guard length > 0, buffer[0] == UInt8(ascii: "/") else {
+            throw SystemError("verify that it is inside the container", path, .noEntry)
         }
     }
 

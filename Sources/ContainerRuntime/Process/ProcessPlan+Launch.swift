@@ -86,6 +86,10 @@ extension ProcessPlan {
         let uid = UInt64(user.uid)
         program.call(Int(SYS_setresgid), gid, gid, gid, stage: .group)
         program.call(Int(SYS_setresuid), uid, uid, uid, stage: .user)
+        if entersDirectoryAsUser {
+            // By its path: in this program nothing of the host's is open that it could lead to.
+            program.call(Int(SYS_chdir), program.store(spec.cwd), stage: .workingDirectory)
+        }
         program.call(Int(SYS_umask), UInt64(user.umask ?? 0o022), stage: .umask)
         // Said before the filter is there, which may let nothing of it pass.
         let letter = program.store(words: [UInt64(SyncMessage.executingLetter)])
@@ -121,6 +125,7 @@ extension ProcessPlan {
     }
 
     private func setGroups(_ program: inout LaunchProgram) {
+        if keepsGroups { return }
         let groups = spec.user.additionalGids
         // Where a user namespace denies setgroups(2) there are none to set.
         if groups.isEmpty, !Self.maySetGroups { return }

@@ -21,6 +21,10 @@ struct ProcessPlan {
     var hasProcessors: Bool
     var personality: UInt?
     var preservedDescriptors: Int32 = 0
+    /// The working directory is closed to root of the user namespace, and may be open to the user.
+    var entersDirectoryAsUser = false
+    /// Those of the user who runs this: there may be none to set, and files may be his by them.
+    var keepsGroups = false
 
     init(
         _ spec: ProcessSpec, _ linux: LinuxSpec, seccomp: SeccompFilter?, preservedDescriptors: Int32
@@ -59,7 +63,11 @@ struct ProcessPlan {
                 ))
         }
         // What we do not have we cannot give: as other runtimes do, the rest is given.
-        let own = try during("read capabilities") { () throws(SystemError) in try CapabilitySet.permitted() }
+        // A user namespace gives all, over what belongs to it.
+        let hasUser = linux.namespaces.contains { $0.type == .user }
+        let own = try during("read capabilities") { () throws(SystemError) in
+            hasUser ? .all : try CapabilitySet.permitted()
+        }
         let capabilities = spec.capabilities ?? Capabilities()
         bounding = try Self.set(capabilities.bounding).intersection(own)
         permitted = try Self.set(capabilities.permitted).intersection(own)

@@ -16,7 +16,7 @@ struct CgroupMounts {
         self.hasNamespace = hasNamespace
         isUnified = plan.layout.kind == .unified
         hierarchies = []
-        for (controllers, path) in plan.paths {
+        for (controllers, path) in plan.members {
             guard isUnified || !controllers.isEmpty else { continue }
             let name =
                 controllers.utf8.starts(with: "name=".utf8) ? String(controllers.dropFirst(5)) : controllers
@@ -55,7 +55,13 @@ extension Rootfs {
                 // A user namespace may mount it only with a cgroup namespace of its own; the
                 // group's directory looks the same.
                 let path = cgroups.hasNamespace ? cgroups.hierarchies.first?.path : nil
-                mount = try Mount.clone(path ?? "/sys/fs/cgroup", recursive: true)
+                do throws(SystemError) {
+                    mount = try Mount.clone(path ?? "/sys/fs/cgroup", recursive: true)
+                } catch  where error.errno == .noEntry && path != nil {
+                    // The container does without a group. The host's, which is below a bind mount
+                    // of /sys, is not for it.
+                    mount = try Self.makeEmpty()
+                }
                 try Mount.change(mount.raw, request.options.attributes, recursive: true)
             }
             try Mount.attach(mount.raw, onto: place)

@@ -45,7 +45,8 @@ extension Rootfs {
         status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == gnu_dev_makedev(1, 3)
     }
 
-    private static func makeEmpty() throws(SystemError) -> Descriptor {
+    /// An empty file system that nothing can be put into.
+    static func makeEmpty() throws(SystemError) -> Descriptor {
         let context = try Mount.Context(type: "tmpfs")
         try context.set("source", "tmpfs")
         try context.set("nr_blocks", "1")

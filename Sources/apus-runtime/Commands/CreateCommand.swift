@@ -69,12 +69,10 @@ enum CreateCommand {
     }
 
     private static func systemd(_ values: Values) throws(RuntimeError) -> CgroupManager {
-        switch values.string("rootless") ?? "auto" {
-        case "auto", "": return .ownSystemd
-        case "1", "t", "T", "true", "TRUE", "True": return .systemdUser
-        case "0", "f", "F", "false", "FALSE", "False": return .systemd
-        case let value:
-            throw RuntimeError(.invalidConfig, "--rootless: invalid value \"\(value)\": true, false or auto")
+        switch try values.isRootless {
+        case nil: .ownSystemd
+        case true?: .systemdUser
+        case false?: .systemd
         }
     }
 }

@@ -11,14 +11,17 @@ enum SpecCommand {
             [
                 Flag(
                     "bundle", short: "b", .string("value"), default: "",
-                    "path to the root of the bundle directory", completing: .directories)
+                    "path to the root of the bundle directory", completing: .directories),
+                Flag("rootless", .bool, "generate a configuration for a rootless container"),
             ]
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         var directory = values.string("bundle") ?? ""
         if directory.isEmpty { directory = "." }
-        try write(DefaultConfig.config.json.text(indent: "\t") + "\n", to: "\(directory)/config.json")
+        // The first: the program has a flag of that name, too, which takes a value.
+        let config = values.bool("rootless") ? DefaultConfig.rootless : DefaultConfig.config
+        try write(config.json.text(indent: "\t") + "\n", to: "\(directory)/config.json")
         return 0
     }
 
@@ -43,6 +46,31 @@ enum DefaultConfig {
         config.hostname = "apus"
         config.mounts = mounts
         config.linux = linux
+        return config
+    }
+
+    /// For a user who is root of a namespace with no other user, in the host's network.
+    static var rootless: RuntimeConfig {
+        var config = config
+        var linux = linux
+        linux.namespaces.removeAll { $0.type == .network }
+        linux.namespaces.append(LinuxNamespace(.user))
+        linux.uidMappings = [IDMapping(containerID: 0, hostID: geteuid(), size: 1)]
+        linux.gidMappings = [IDMapping(containerID: 0, hostID: getegid(), size: 1)]
+        linux.resources = nil
+        config.linux = linux
+        for position in config.mounts.indices {
+            if config.mounts[position].destination == "/sys" {
+                // A sysfs of its own comes with a network of its own.
+                config.mounts[position] = MountSpec(
+                    destination: "/sys", type: "none", source: "/sys",
+                    options: ["rbind", "nosuid", "noexec", "nodev", "ro"])
+            } else {
+                config.mounts[position].options.removeAll {
+                    $0.utf8.starts(with: "gid=".utf8) || $0.utf8.starts(with: "uid=".utf8)
+                }
+            }
+        }
         return config
     }
 

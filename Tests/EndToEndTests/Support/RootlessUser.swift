@@ -1,0 +1,152 @@
+import JSONText
+import LinuxSystem
+
+/// A user of a test's own, who is nobody on the host but for the test's files, and a bundle of his.
+///
+/// His number is enough for most things. With `ranges` he has a name and ranges of other IDs too
+/// (subuid(5)), in a mount namespace of the command alone: the host's user database stays as it is.
+final class RootlessUser {
+    /// No distribution gives this to anyone.
+    static let id = 61_235
+    static let firstSubordinateUser = 1_000_000
+    static let firstSubordinateGroup = 2_000_000
+
+    let host: Host
+    let bundle: String
+    private let hasRanges: Bool
+    private var searchPath: String
+    private(set) var config: JSON = .null
+
+    var runtimeDirectory: String { host.path("xdg") }
+
+    /// - Parameter namespaceRoot: commands run as root of a user namespace of the user's.
+    init(
+        _ host: Host, arguments: [String] = ["true"], ranges: Bool = false, namespaceRoot: Bool = false
+    ) throws {
+        self.host = host
+        hasRanges = ranges
+        isNamespaceRoot = namespaceRoot
+        searchPath = ranges ? Programs.searchPath : "/no/helpers:/bin:/usr/bin"
+        bundle = host.path("bundle")
+        for directory in [bundle, "\(bundle)/rootfs", host.path("xdg"), host.path("bin")] {
+            try File.makeDirectories(directory)
+        }
+        if !ranges {
+            // Found before the helpers, which a user without ranges does not have.
+            searchPath = host.path("bin")
+            for program in ["sh", "ps", "setpriv", "unshare", "cat"] {
+                guard let path = Programs.find(program) else { continue }
+                try File.makeSymbolicLink(to: path, "\(searchPath)/\(program)")
+            }
+        }
+        try ProgramRun.tool("tar", "-C", "\(bundle)/rootfs", "-xf", try Fixtures.busyboxTar())
+        try ProgramRun.tool("chown", "-R", "\(Self.id):\(Self.id)", bundle, host.path("xdg"))
+        if ranges { try writeDatabases() }
+        let made = try run(namespaceRoot ? ["spec"] : ["spec", "--rootless"], in: bundle)
+        guard made.exit == 0 else { throw Unexpected("\(made)") }
+        config = try JSON(parsing: try File.read("\(bundle)/config.json"))
+        try edit { config in
+            var process = config["process"]?.object ?? [:]
+            process["args"] = .array(arguments.map { .string($0) })
+            process["terminal"] = false
+            process["env"] = ["PATH=/bin"]
+            process["rlimits"] = nil
+            config["process"] = .object(process)
+            config["root"] = ["path": "rootfs", "readonly": false]
+            // A namespace with one group has no group for terminals.
+            config["mounts"] = .array(
+                (config["mounts"]?.array ?? []).map { mount in
+                    var mount = mount.object ?? [:]
+                    mount["options"] = mount["options"]?.array.map { .array($0.filter { $0 != "gid=5" }) }
+                    return .object(mount)
+                })
+        }
+        host.later { [self] in
+            for id in (try? File.names(in: state)) ?? [] { _ = try? run(["delete", "-f", id]) }
+        }
+    }
+
+    private let isNamespaceRoot: Bool
+
+    var state: String {
+        "\(runtimeDirectory)/\(Programs.peer == nil ? "apus-runtime" : "runc")"
+    }
+
+    private func writeDatabases() throws {
+        let line = "apus-rootless:x:\(Self.id):\(Self.id)::/:/bin/sh\n"
+        try host.write(try File.readText("/etc/passwd") + line, to: "etc/passwd")
+        try host.write("apus-rootless:\(Self.firstSubordinateUser):65536\n", to: "etc/subuid")
+        try host.write("apus-rootless:\(Self.firstSubordinateGroup):65536\n", to: "etc/subgid")
+    }
+
+    func edit(_ change: (inout JSONObject) throws -> Void) throws {
+        var object = config.object ?? [:]
+        try change(&object)
+        config = .object(object)
+        try File.replace("\(bundle)/config.json", with: config.bytes(indent: "  "), durable: false)
+    }
+
+    func editLinux(_ change: (inout JSONObject) -> Void) throws {
+        try edit { config in
+            var linux = config["linux"]?.object ?? [:]
+            change(&linux)
+            config["linux"] = .object(linux)
+        }
+    }
+
+    /// The whole line that runs the runtime as the user.
+    func command(_ arguments: [String], globals: [String] = []) -> [String] {
+        let runtime = Programs.peer == nil ? Programs.runtime : Programs.find("runc") ?? "runc"
+        var command = [
+            "env", "-i", "PATH=\(searchPath)", "XDG_RUNTIME_DIR=\(runtimeDirectory)", "TERM=xterm",
+            runtime,
+        ]
+        command += globals + arguments
+        if isNamespaceRoot { command = ["unshare", "--map-root-user", "--user"] + command }
+        command = ["setpriv", "--reuid=\(Self.id)", "--regid=\(Self.id)", "--clear-groups"] + command
+        guard hasRanges else { return command }
+        let mounts = ["passwd", "subuid", "subgid"].map {
+            "mount --bind \(host.path("etc/\($0)")) /etc/\($0)"
+        }
+        return [
+            "unshare", "--mount", "--propagation", "private", "sh", "-c",
+            mounts.joined(separator: " && ") + " && exec \"$@\"", "sh",
+        ] + command
+    }
+
+    func run(
+        _ arguments: [String], globals: [String] = [], input: ProgramRun.Input = .nothing,
+        in directory: String? = nil
+    ) throws -> Finished {
+        var line = command(arguments, globals: globals)
+        if let directory { line = ["env", "--chdir", directory] + line }
+        return try ProgramRun.run(line, input: input)
+    }
+
+    func run(_ arguments: String..., input: ProgramRun.Input = .nothing) throws -> Finished {
+        try run(arguments, input: input)
+    }
+
+    /// `run` of the bundle.
+    func container(_ id: String, globals: [String] = []) throws -> Finished {
+        try run(["run", "--bundle", bundle, id], globals: globals)
+    }
+
+    /// A container that goes on, with the null device as its standard streams.
+    func started(_ id: String) throws {
+        let line = command(["run", "--detach", "--bundle", bundle, id]).map { "'\($0)'" }
+            .joined(separator: " ")
+        let finished = try ProgramRun.run([
+            "sh", "-c", "\(line) < /dev/null > \(host.path("out")) 2>&1",
+        ])
+        guard finished.exit == 0 else {
+            throw Unexpected("\(finished) \((try? File.readText(host.path("out"))) ?? "")")
+        }
+    }
+
+    func status(_ id: String) throws -> JSON {
+        let finished = try run("state", id)
+        guard finished.exit == 0 else { throw Unexpected("\(finished)") }
+        return try JSON(parsing: finished.text)
+    }
+}
