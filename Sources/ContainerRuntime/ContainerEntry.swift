@@ -169,8 +169,8 @@ final class EntryProcess {
         } else {
             try StandardStreams.set(entry.options.streams)
         }
-        try entry.plan.ownStreams()
-        entry.plan.settleEnvironment()
+        try entry.plan.ownStreams(root: rootfs.root.raw)
+        entry.plan.settleEnvironment(root: rootfs.root.raw)
         try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
         let command = try entry.plan.findCommand()
         entry.debug?("setns_init: about to exec")

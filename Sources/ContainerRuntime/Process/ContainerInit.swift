@@ -80,8 +80,8 @@ final class ContainerInit {
         try plan.process.applyToSelf(procfs, isAdjusted: plan.namespaces.hasUser)
         try plan.process.agent?.prepare(procfs)
         try setStreams()
-        try plan.process.ownStreams()
-        plan.process.settleEnvironment()
+        try plan.process.ownStreams(root: rootfs.root.raw)
+        plan.process.settleEnvironment(root: rootfs.root.raw)
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
         return try plan.process.findCommand()
     }
