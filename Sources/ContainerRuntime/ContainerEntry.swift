@@ -209,8 +209,8 @@ final class EntryProcess {
         } else {
             try StandardStreams.set(entry.options.streams)
         }
-        try entry.plan.ownStreams()
-        entry.plan.settleEnvironment()
+        try entry.plan.ownStreams(root: rootfs.root.raw)
+        entry.plan.settleEnvironment(root: rootfs.root.raw)
         try entry.plan.enterWorkingDirectory(root: rootfs.root.raw, making: false)
         let command = try entry.plan.findCommand()
         trace?.did("command", "\(command) in \(entry.plan.spec.cwd)")

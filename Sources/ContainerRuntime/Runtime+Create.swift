@@ -125,7 +125,7 @@ extension Runtime {
                 throw error
             }
         } catch {
-            try? StateDirectory.remove(id, root: root)
+            try? directory.remove(root: root)
             throw error.under("unable to start container process")
         }
     }

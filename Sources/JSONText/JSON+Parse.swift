@@ -28,11 +28,14 @@ extension JSON {
         self = try text.withUTF8Typed { bytes throws(JSONError) in try JSON(parsing: bytes) }
     }
 
-    public init(parsing bytes: [UInt8]) throws(JSONError) {
+    /// - Parameter refusingNUL: strings are for the kernel, which would see their begin up to a NUL only:
+    ///   `/proc\u0000` is another path for it than for who checked it.
+    public init(parsing bytes: [UInt8], refusingNUL: Bool = false) throws(JSONError) {
         var result: Result<JSON, JSONError> = .failure(JSONError("unread"))
         bytes.withUnsafeBufferPointer { buffer in
             do throws(JSONError) {
-                result = .success(try JSON(parsing: buffer))
+                var parser = Parser(bytes: buffer, refusesNUL: refusingNUL)
+                result = .success(try parser.document())
             } catch {
                 result = .failure(error)
             }
@@ -41,7 +44,7 @@ extension JSON {
     }
 
     public init(parsing bytes: UnsafeBufferPointer<UInt8>) throws(JSONError) {
-        var parser = Parser(bytes: bytes)
+        var parser = Parser(bytes: bytes, refusesNUL: false)
         self = try parser.document()
     }
 }
@@ -64,7 +67,13 @@ extension String {
 
 private struct Parser {
     let bytes: UnsafeBufferPointer<UInt8>
+    let refusesNUL: Bool
     var position = 0
+
+    init(bytes: UnsafeBufferPointer<UInt8>, refusesNUL: Bool) {
+        self.bytes = bytes
+        self.refusesNUL = refusesNUL
+    }
 
     mutating func document() throws(JSONError) -> JSON {
         skipSpace()
@@ -224,6 +233,7 @@ private struct Parser {
         case UInt8(ascii: "t"): text.append(0x09)
         case UInt8(ascii: "u"):
             var scalar = UInt32(try hexadecimal())
+            if refusesNUL, scalar == 0 { throw failure("NUL in a string") }
             if (0xD800..<0xDC00).contains(scalar), position + 6 <= bytes.count,
                 bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
             {

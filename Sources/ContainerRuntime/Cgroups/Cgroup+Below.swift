@@ -23,8 +23,8 @@ extension Cgroup {
 
     private static func join(_ base: String, _ below: String) throws(CgroupError) -> String {
         var depth = 0
-        for part in below.split(separator: "/") where part != "." {
-            depth += part == ".." ? -1 : 1
+        for part in below.utf8.split(separator: UInt8(ascii: "/")) where !part.elementsEqual(".".utf8) {
+            depth += part.elementsEqual("..".utf8) ? -1 : 1
             if depth < 0 { throw CgroupError(.invalid, "bad sub cgroup path: \(below)") }
         }
         let path = try CgroupPath(below)

@@ -8,11 +8,12 @@ struct CgroupPath: Equatable {
     /// the text, and stops at the root: the kernel never sees one.
     init(_ text: String) throws(CgroupError) {
         var components: [String] = []
-        for part in text.split(separator: "/") {
-            switch part {
+        // By bytes, as the kernel does it: a slash and a combining mark are one character to Swift.
+        for bytes in text.utf8.split(separator: UInt8(ascii: "/")) {
+            switch String(bytes) ?? "" {
             case ".": break
             case "..": _ = components.popLast()
-            default: components.append(String(part))
+            case let part: components.append(part)
             }
         }
         // A newline would forge lines in /proc/PID/cgroup, and the kernel refuses it.

@@ -67,13 +67,24 @@ struct Console: ~Copyable {
                         columns: UInt16(truncatingIfNeeded: size.width)))
             }
             if let rootfs {
-                let place = try rootfs.makeFile("/dev/console")
+                let place = try Self.place(rootfs)
                 let mount = try Mount.clone("", at: peer.raw)
                 try Mount.attach(mount.raw, onto: place.raw)
             }
             let raw = peer.raw
             _ = try checked("set controlling terminal") { linux_ioctl(raw, UInt(TIOCSCTTY), nil) }
             for fd in Int32(0)...2 { _ = try retrying("dup3") { dup3(raw, fd, 0) } }
+        }
+    }
+
+    /// `/dev/console` itself: a link of the image's would choose what of the container's the terminal
+    /// hides, a file of /proc even (CVE-2025-52565).
+    private static func place(_ rootfs: Rootfs) throws(SystemError) -> Descriptor {
+        let directory = try rootfs.makeDirectories("/dev")
+        do throws(SystemError) {
+            return try File.open("console", at: directory.raw, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY)
+        } catch  where error.errno == .exists {
+            return try File.open(beneath: "console", at: directory.raw, O_PATH, followLinks: false)
         }
     }
 }

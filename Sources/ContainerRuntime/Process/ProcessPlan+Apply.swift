@@ -179,12 +179,13 @@ extension ProcessPlan {
     /// Gives the streams to the user, so that the process may open /dev/stdout
     /// again after it has changed user; and replaces a /dev/null of the host's by
     /// the container's, so that this hands nothing of the host's to the container.
-    func ownStreams() throws(RuntimeError) {
+    /// - Parameter root: the container's; magic links, which could lead to what is open here, are refused.
+    func ownStreams(root: Int32) throws(RuntimeError) {
         for fd in Int32(0)...2 {
             try during("prepare standard streams") { () throws(SystemError) in
                 guard let status = try? FD.stat(fd) else { return }
                 if Rootfs.isNull(status) {
-                    guard let null = try? File.open("/dev/null", O_RDWR | O_NOFOLLOW),
+                    guard let null = try? File.open(inRoot: "/dev/null", at: root, O_RDWR | O_NOFOLLOW),
                         Rootfs.isNull(try FD.stat(null.raw))
                     else { return }
                     _ = try retrying("dup3") { dup3(null.raw, fd, 0) }
@@ -201,7 +202,8 @@ extension ProcessPlan {
 
     /// Each variable once, with the last value that is given; and HOME from the container's user
     /// database, when the config sets none.
-    mutating func settleEnvironment() {
+    /// - Parameter root: the container's.
+    mutating func settleEnvironment(root: Int32) {
         var names = DistinctNames(expecting: spec.env.count)
         var kept: [String] = []
         kept.reserveCapacity(spec.env.count + 1)
@@ -217,7 +219,7 @@ extension ProcessPlan {
             kept.append(variable)
         }
         kept.reverse()
-        if !hasHome { kept.append("HOME=\(Self.home(of: spec.user.uid) ?? "/")") }
+        if !hasHome { kept.append("HOME=\(Self.home(of: spec.user.uid, root) ?? "/")") }
         spec.env = kept
     }
 
@@ -240,8 +242,9 @@ extension ProcessPlan {
         }
     }
 
-    private static func home(of uid: UInt32) -> String? {
-        guard let file = try? File.open("/etc/passwd", O_RDONLY | O_NONBLOCK),
+    private static func home(of uid: UInt32, _ root: Int32) -> String? {
+        guard
+            let file = try? File.open(inRoot: "/etc/passwd", at: root, O_RDONLY | O_NONBLOCK | O_NOCTTY),
             let status = try? FD.stat(file.raw), status.st_mode & S_IFMT == S_IFREG,
             let bytes = try? FD.readAll(file.raw, limit: 4 << 20)
         else { return nil }

@@ -15,8 +15,12 @@ enum Sysctl {
             path = String(
                 decoding: name.utf8.map { $0 == dot ? slash : $0 == slash ? dot : $0 }, as: UTF8.self)
         }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count > 1, !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
+        // By bytes, as the kernel does it: a slash and a combining mark are one character to Swift.
+        let parts = path.utf8.split(separator: slash, omittingEmptySubsequences: false)
+        guard parts.count > 1, !path.utf8.contains(0),
+            !parts.contains(where: { $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }
+            )
+        else {
             throw RuntimeError(.invalidConfig, "sysctl \"\(name)\" is no parameter's name")
         }
         return path

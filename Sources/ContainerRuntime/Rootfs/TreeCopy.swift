@@ -37,7 +37,12 @@ enum TreeCopy {
     private static func copyFile(
         _ name: String, from source: Int32, to destination: Int32, mode: mode_t
     ) throws(SystemError) {
-        let from = try File.open(beneath: name, at: source, O_RDONLY, followLinks: false)
+        // It may have been exchanged for a FIFO or a device since it was looked at.
+        let from = try File.open(
+            beneath: name, at: source, O_RDONLY | O_NONBLOCK | O_NOCTTY, followLinks: false)
+        guard try FD.stat(from.raw).st_mode & S_IFMT == S_IFREG else {
+            throw SystemError("copy", name, .invalid)
+        }
         let to = try File.open(
             name, at: destination, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)

@@ -40,7 +40,7 @@ struct Bundle {
 
     static func parse(_ text: [UInt8]) throws(RuntimeError) -> RuntimeConfig {
         do throws(JSONError) {
-            return try RuntimeConfig(json: try JSON(parsing: text))
+            return try RuntimeConfig(json: try JSON(parsing: text, refusingNUL: true))
         } catch {
             throw RuntimeError(.invalidConfig, "config.json: \(error)")
         }

@@ -48,8 +48,17 @@ struct StateDirectory: ~Copyable {
         _ = try during("lock container \(id)") { () throws(SystemError) in
             try retrying("flock") { flock(raw, LOCK_EX) }
         }
+        // Before the lock it looks like what a killed runtime left, which `delete` takes away.
+        guard Self.isLinked(raw) else {
+            throw RuntimeError(.system, "container \(id) was deleted while it was created")
+        }
         self.id = id
         directory = opened
+    }
+
+    /// Whether the directory still has its name, which could be another container's by now.
+    private static func isLinked(_ directory: Int32) -> Bool {
+        ((try? FD.stat(directory).st_nlink) ?? 0) > 0
     }
 
     init(opening id: String, root: String) throws(RuntimeError) {
@@ -109,8 +118,9 @@ struct StateDirectory: ~Copyable {
 
     var isWaitingForStart: Bool { File.exists(StateRecord.fifoName, at: directory.raw) }
 
-    /// Removes the directory and what is in it.
+    /// Removes the directory and what is in it, unless someone has.
     func remove(root: String) throws(RuntimeError) {
+        guard Self.isLinked(directory.raw) else { return }
         for name in [StateRecord.fileName, StateRecord.configName, StateRecord.fifoName] {
             try? File.unlink(name, at: directory.raw)
         }

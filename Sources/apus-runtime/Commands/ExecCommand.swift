@@ -110,7 +110,8 @@ enum ExecCommand {
     ) throws(RuntimeError) -> ProcessSpec {
         if let path = values.string("process"), !path.isEmpty {
             do {
-                return try ProcessSpec(json: try JSON(parsing: try File.read(path, limit: 16 << 20)))
+                return try ProcessSpec(
+                    json: try JSON(parsing: try File.read(path, limit: 16 << 20), refusingNUL: true))
             } catch {
                 throw RuntimeError(.invalidConfig, "read \(path): \(error)")
             }

@@ -71,7 +71,7 @@ enum UpdateCommand {
     private static func read(_ path: String) throws -> LinuxResources {
         let bytes = path == "-" ? try FD.readAll(0) : try File.read(path, limit: 16 << 20)
         do throws(JSONError) {
-            return try LinuxResources(json: try JSON(parsing: bytes))
+            return try LinuxResources(json: try JSON(parsing: bytes, refusingNUL: true))
         } catch {
             throw RuntimeError(.invalidConfig, "\(path == "-" ? "standard input" : path): \(error)")
         }
