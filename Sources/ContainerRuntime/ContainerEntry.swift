@@ -74,6 +74,7 @@ struct ContainerEntry {
                 throw RuntimeError(.system, "\(error)")
             }
         }
+        if let group = record.resctrl, group.exists { try group.add(pid) }
         try during("talk to the new process") { () throws(SystemError) in try channel.send(.go) }
         var terminal: Descriptor?
         var isExecuting = false

@@ -30,7 +30,8 @@ extension Runtime {
     private func make(
         _ id: String, bundle: Bundle, options: CreateOptions, waiting: Bool
     ) throws(RuntimeError) -> CreatedContainer {
-        guard var process = bundle.config.process else {
+        // config.md, "Process": required when `start` is called.
+        guard var process = bundle.config.process ?? (waiting ? ProcessSpec(args: ["none"]) : nil) else {
             throw RuntimeError(.invalidConfig, "process must be specified")
         }
         process.env += options.environment
@@ -56,6 +57,12 @@ extension Runtime {
         }
         let propagation = try Self.propagation(linux.rootfsPropagation)
         let mounts = try Self.mounts(bundle, namespaces)
+        for mount in mounts where mount.options.isBind && !mount.options.ofFileSystem.isEmpty {
+            let ignored = mount.options.ofFileSystem.joined(separator: ",")
+            reporter.warn(
+                "ignoring options of file systems for the bind mount on \(mount.destination): \(ignored)")
+        }
+        let resctrl = try Self.resctrl(linux.intelRdt, id)
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
@@ -68,6 +75,8 @@ extension Runtime {
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
             record.cgroup = cgroups.json
+            record.resctrl = resctrl
+            record.lacksProcess = bundle.config.process == nil
             try directory.write(record)
             let fifo = try Self.prepare(directory, bundle.text, waiting: waiting)
             do throws(RuntimeError) {
@@ -100,6 +109,7 @@ extension Runtime {
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {
                 cgroups.abandon()
+                try? resctrl?.remove()
                 throw error
             }
         } catch {
@@ -132,6 +142,15 @@ extension Runtime {
         let plan = try ProcessPlan(
             process, linux, seccomp: try Self.compile(linux.seccomp),
             preservedDescriptors: preservedDescriptors)
+        if !plan.ungranted.isEmpty {
+            // config.md, "Linux Process": no failure.
+            reporter.warn(
+                "ignoring unknown or unavailable capabilities: \(plan.ungranted.joined(separator: " "))")
+        }
+        if let flags = linux.personality?.flags, !flags.isEmpty {
+            // config-linux.md, "Personality": there are none yet.
+            reporter.warn("ignoring unsupported personality flags: \(flags.joined(separator: " "))")
+        }
         for capability in Capability.allKnown where plan.unraisable.contains(capability) {
             reporter.warn("can't raise ambient capability \(capability): operation not permitted")
         }
@@ -145,6 +164,14 @@ extension Runtime {
         } catch {
             throw RuntimeError(.invalidConfig, "linux.seccomp: \(error)")
         }
+    }
+
+    static func resctrl(_ config: IntelRdt?, _ id: String) throws(RuntimeError) -> ResctrlGroup? {
+        guard let config else { return nil }
+        let mount = try during("find the resctrl file system") { () throws(SystemError) in
+            try ResctrlMount.find()
+        }
+        return try ResctrlGroup(config, id: id, mount: mount)
     }
 
     static func cgroupsPath(_ linux: LinuxSpec, _ id: String) -> String {

@@ -83,7 +83,7 @@ final class ContainerInit {
         try plan.process.ownStreams()
         plan.process.settleEnvironment()
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
-        return try plan.process.findCommand()
+        return plan.config.process == nil ? "" : try plan.process.findCommand()
     }
 
     private func join(_ errno: Int32) throws(RuntimeError) {
@@ -230,7 +230,7 @@ final class ContainerInit {
             try during("enter the root for hooks") { () throws(SystemError) in
                 _ = try retrying("chdir") { fchdir(raw) }
             }
-            try HookRunner.run(hooks.createContainer, "createContainer", state: state(.creating))
+            try HookRunner.run(hooks.createContainer, "createContainer", state: state(.created))
         }
     }
 
