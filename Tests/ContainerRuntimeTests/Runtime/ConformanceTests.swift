@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    private func complaint(_ change: (inout JSONObject) -> Void) throws -> String? {
+    private func complaintOfProcess(_ change: (inout JSONObject) -> Void) throws -> String? {
         var object: JSONObject = ["args": ["/bin/true"], "cwd": "/"]
         change(&object)
         let spec = try ProcessSpec(json: .object(object))
@@ -41,35 +41,43 @@ import Testing
             (["policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 2, "period": 2], nil),
         ] as [(JSON, String?)])
     func schedulers(_ scheduler: JSON, _ word: String?) throws {
-        let said = try complaint { $0["scheduler"] = scheduler }
+        let said = try complaintOfProcess { $0["scheduler"] = scheduler }
         if let word { #expect(said?.contains(word) == true, "\(said ?? "")") } else { #expect(said == nil) }
     }
 
     @Test func ioPriorities() throws {
         for level in [0, 7] as [JSON] {
             #expect(
-                try complaint { $0["ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": level] } == nil)
+                try complaintOfProcess { $0["ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": level] }
+                    == nil)
         }
         for level in [-1, 8] as [JSON] {
-            let said = try complaint { $0["ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": level] }
+            let said = try complaintOfProcess {
+                $0["ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": level]
+            }
             #expect(said?.contains("invalid ioPriority.priority") == true)
         }
         #expect(
-            try complaint { $0["ioPriority"] = ["class": "X", "priority": 1] }?.contains("\"X\"") == true)
+            try complaintOfProcess { $0["ioPriority"] = ["class": "X", "priority": 1] }?.contains("\"X\"")
+                == true)
     }
 
     @Test(.enabled(if: !SecurityModule.hasSELinux && !SecurityModule.hasAppArmor, "the machine has labels"))
     func labelsWithoutTheirModule() throws {
-        #expect(try complaint { $0["selinuxLabel"] = "a:b:c" }?.contains("SELinux is not enabled") == true)
-        #expect(try complaint { $0["apparmorProfile"] = "p" }?.contains("AppArmor is not enabled") == true)
         #expect(
-            try complaint { (config: inout RuntimeConfig) in config.linux?.mountLabel = "a:b:c" }?
+            try complaintOfProcess { $0["selinuxLabel"] = "a:b:c" }?.contains("SELinux is not enabled")
+                == true)
+        #expect(
+            try complaintOfProcess { $0["apparmorProfile"] = "p" }?.contains("AppArmor is not enabled")
+                == true)
+        #expect(
+            try complaint { config in config.linux?.mountLabel = "a:b:c" }?
                 .contains("SELinux is not enabled") == true)
     }
 
     @Test func sysctlsOfTheHostsNetwork() throws {
         func said(_ path: String?) throws -> String? {
-            try complaint { (config: inout RuntimeConfig) in
+            try complaint { config in
                 config.linux?.namespaces.removeAll { $0.type == .network }
                 config.linux?.namespaces.append(LinuxNamespace(.network, path: path))
                 config.linux?.sysctl = ["net.ipv4.ip_forward": "1"]
@@ -81,7 +89,7 @@ import Testing
     }
 
     @Test func clocksOfANamespaceThatIsJoined() throws {
-        let said = try complaint { (config: inout RuntimeConfig) in
+        let said = try complaint { config in
             config.linux?.namespaces.append(LinuxNamespace(.time, path: "/proc/self/ns/time"))
             config.linux?.timeOffsets = ["monotonic": TimeOffset(secs: 1, nanosecs: 0)]
         }
@@ -89,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: [0, -1]) func hooksWithoutTime(_ seconds: Int) throws {
-        let said = try complaint { (config: inout RuntimeConfig) in
+        let said = try complaint { config in
             config.hooks = Hooks()
             config.hooks?.poststop = [Hook(path: "/bin/true", timeout: seconds)]
         }
