@@ -183,6 +183,11 @@ struct ContainerBirth {
         record.startTime = status.startTime
         try state.write(record)
         plan.reporter.trace?.did("state", "write state.json")
+        if let group = record.resctrl, let config = plan.linux.intelRdt {
+            try group.make(config)
+            try group.add(pid)
+            plan.reporter.trace?.did("resctrl", "make the group and join it")
+        }
         if plan.entrance == nil, cgroups.unit == nil {
             let entrance = try Self.openEntrance(cgroup)
             try send(.go, channel, descriptors: entrance.tasks)
@@ -274,10 +279,11 @@ struct ContainerBirth {
         }
     }
 
+    /// runtime.md, "Lifecycle": hooks come after step 2, in which a container is `creating`.
     private func runHooks(_ plan: InitPlan, _ pid: pid_t) throws(RuntimeError) {
         guard let hooks = plan.config.hooks else { return }
         let state = RuntimeState(
-            ociVersion: plan.config.ociVersion, id: plan.id, status: .creating, pid: pid, bundle: plan.bundle,
+            ociVersion: plan.config.ociVersion, id: plan.id, status: .created, pid: pid, bundle: plan.bundle,
             annotations: plan.config.annotations)
         try HookRunner.run(hooks.prestart, "prestart", state: state)
         try HookRunner.run(hooks.createRuntime, "createRuntime", state: state)

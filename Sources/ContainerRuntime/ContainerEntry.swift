@@ -104,6 +104,7 @@ struct ContainerEntry {
             }
             trace?.did("cgroup", "move the process in")
         }
+        if let group = record.resctrl, group.exists { try group.add(pid) }
         try during("talk to the new process") { () throws(SystemError) in try channel.send(.go) }
         var terminal: Descriptor?
         var isExecuting = false

@@ -6,6 +6,8 @@ struct MountOptions: Equatable {
     /// `rbind`: with the mounts below the source.
     var isRecursive = false
     var isRemount = false
+    /// Some option speaks of what `attributes` are about, were it only that one is off.
+    var namesAttributes = false
     var attributes = Mount.Attributes()
     /// `rro` and its kin, for the mounts below too.
     var recursiveAttributes = Mount.Attributes()
@@ -23,6 +25,14 @@ struct MountOptions: Equatable {
         var recursive: Bool
     }
 
+    /// Options of the superblock that any file system may have.
+    private static let generalFlags: Set<String> = ["sync", "dirsync", "lazytime", "mand", "iversion"]
+
+    /// What only a file system of its own could make of the options.
+    var ofFileSystem: [String] {
+        data.map { "\($0.key)=\($0.value)" } + flags.filter { !Self.generalFlags.contains($0) }
+    }
+
     var isReadOnly: Bool { attributes.added & UInt64(MOUNT_ATTR_RDONLY) != 0 }
 
     /// fsconfig(2) takes values of up to 255 bytes.
@@ -30,7 +40,8 @@ struct MountOptions: Equatable {
 
     static func == (left: MountOptions, right: MountOptions) -> Bool {
         left.isBind == right.isBind && left.isRecursive == right.isRecursive
-            && left.isRemount == right.isRemount && left.attributes == right.attributes
+            && left.isRemount == right.isRemount && left.namesAttributes == right.namesAttributes
+            && left.attributes == right.attributes
             && left.recursiveAttributes == right.recursiveAttributes
             && left.propagation == right.propagation && left.isCopyUp == right.isCopyUp
             && left.mapsIDs == right.mapsIDs && left.flags == right.flags
@@ -45,9 +56,12 @@ struct MountOptions: Equatable {
 
     private mutating func apply(_ option: String) {
         switch option {
-        case "", "defaults", "silent", "loud", "async", "nolazytime", "nomand", "noiversion",
-            "norelatime", "nostrictatime":
-            break
+        case "", "defaults", "rnorelatime", "rnostrictatime": break
+        case "silent", "loud", "async", "nolazytime", "nomand", "noiversion", "norelatime", "nostrictatime":
+            namesAttributes = true
+        case "atime":
+            namesAttributes = true
+            attributes.forgetNoAccessTime()
         case "bind": isBind = true
         case "rbind":
             isBind = true
@@ -62,9 +76,14 @@ struct MountOptions: Equatable {
         case "slave", "rslave": add(MS_SLAVE, option)
         case "shared", "rshared": add(MS_SHARED, option)
         case "unbindable", "runbindable": add(MS_UNBINDABLE, option)
-        case "sync", "dirsync", "lazytime", "mand", "iversion": flags.append(option)
+        case _ where Self.generalFlags.contains(option):
+            namesAttributes = true
+            flags.append(option)
         default:
-            if Self.change(&attributes, option) { return }
+            if Self.change(&attributes, option) {
+                namesAttributes = true
+                return
+            }
             if option.utf8.first == UInt8(ascii: "r"), Self.change(&recursiveAttributes, option.dropFirst()) {
                 return
             }
@@ -114,6 +133,13 @@ extension Mount.Attributes {
     fileprivate mutating func remove(_ bit: some FixedWidthInteger) {
         cleared |= UInt64(bit)
         added &= ~UInt64(bit)
+    }
+
+    /// `atime`: no wish but that it not be `noatime`.
+    fileprivate mutating func forgetNoAccessTime() {
+        guard added & UInt64(MOUNT_ATTR__ATIME) == UInt64(MOUNT_ATTR_NOATIME) else { return }
+        added &= ~UInt64(MOUNT_ATTR__ATIME)
+        cleared &= ~UInt64(MOUNT_ATTR__ATIME)
     }
 
     /// The access time is a field, not a bit: the kernel wants it cleared as a whole (mount_setattr(2)).

@@ -37,7 +37,8 @@ extension Runtime {
     private func make(
         _ id: String, bundle: Bundle, options: CreateOptions, waiting: Bool
     ) throws(RuntimeError) -> CreatedContainer {
-        guard var process = bundle.config.process else {
+        // config.md, "Process": required when `start` is called.
+        guard var process = bundle.config.process ?? (waiting ? ProcessSpec(args: ["none"]) : nil) else {
             throw RuntimeError(.invalidConfig, "process must be specified")
         }
         process.env += options.environment
@@ -65,6 +66,12 @@ extension Runtime {
         }
         let propagation = try Self.propagation(linux.rootfsPropagation)
         let mounts = try Self.mounts(bundle, namespaces)
+        for mount in mounts where mount.options.isBind && !mount.options.ofFileSystem.isEmpty {
+            let ignored = mount.options.ofFileSystem.joined(separator: ",")
+            reporter.warn(
+                "ignoring options of file systems for the bind mount on \(mount.destination): \(ignored)")
+        }
+        let resctrl = try Self.resctrl(linux.intelRdt, id)
         reporter.trace?.did("plan", "check the config")
 
         let directory = try StateDirectory(creating: id, root: root)
@@ -78,6 +85,8 @@ extension Runtime {
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             let cgroups = try planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
+            record.resctrl = resctrl
+            record.lacksProcess = bundle.config.process == nil
             let fifo = waiting ? try Self.makeFIFO(directory) : nil
             var birth = ContainerBirth(
                 directory: directory.raw, record: record, text: bundle.text, cgroups: cgroups,
@@ -122,6 +131,7 @@ extension Runtime {
                 return try birth.deliver(&initial, into: directory, options: options)
             } catch {
                 cgroups.abandon()
+                try? resctrl?.remove()
                 throw error
             }
         } catch {
@@ -152,6 +162,15 @@ extension Runtime {
             reporter.trace?.did("seccomp", "compile \(filter.program.count) instructions")
         }
         plan.keepsGroups = rootless.isUser
+        if !plan.ungranted.isEmpty {
+            // config.md, "Linux Process": no failure.
+            reporter.warn(
+                "ignoring unknown or unavailable capabilities: \(plan.ungranted.joined(separator: " "))")
+        }
+        if let flags = linux.personality?.flags, !flags.isEmpty {
+            // config-linux.md, "Personality": there are none yet.
+            reporter.warn("ignoring unsupported personality flags: \(flags.joined(separator: " "))")
+        }
         for capability in Capability.allKnown where plan.unraisable.contains(capability) {
             reporter.warn("can't raise ambient capability \(capability): operation not permitted")
         }
@@ -165,6 +184,14 @@ extension Runtime {
         } catch {
             throw RuntimeError(.invalidConfig, "linux.seccomp: \(error)")
         }
+    }
+
+    static func resctrl(_ config: IntelRdt?, _ id: String) throws(RuntimeError) -> ResctrlGroup? {
+        guard let config else { return nil }
+        let mount = try during("find the resctrl file system") { () throws(SystemError) in
+            try ResctrlMount.find()
+        }
+        return try ResctrlGroup(config, id: id, mount: mount)
     }
 
     private func planCgroups(

@@ -46,6 +46,7 @@ extension Runtime {
             stopped.status = .stopped
         }
         try removeCgroup(record)
+        try record.resctrl?.remove()
         let hooks = record.hasPoststopHooks ? try? Self.config(directory).hooks : nil
         try directory.remove(root: root)
         for hook in hooks?.poststop ?? [] {

@@ -13,7 +13,8 @@ extension Runtime {
     /// - Throws: `.wrongState` when it has stopped.
     public func stats(_ id: String) throws(RuntimeError) -> JSON {
         let directory = try StateDirectory(opening: id, root: root)
-        return try cgroupOfRunning(try directory.record(), id).cgroup.report()
+        let record = try directory.record()
+        return Self.report(try cgroupOfRunning(record, id).cgroup, record?.resctrl)
     }
 
     /// Tells of a container until it has stopped.
@@ -22,7 +23,8 @@ extension Runtime {
         _ id: String, every interval: Int64, _ tell: (Event) throws -> Void
     ) throws {
         let directory = try StateDirectory(opening: id, root: root)
-        let watched = try cgroupOfRunning(try directory.record(), id)
+        let record = try directory.record()
+        let watched = try cgroupOfRunning(record, id)
         let pidfd = try during("watch container \(id)") { () throws(SystemError) in
             try Pidfd.open(watched.pid)
         }
@@ -41,9 +43,16 @@ extension Runtime {
             if entries[0].revents != 0 { return }
             if MonotonicClock.milliseconds >= next {
                 next += interval
-                try tell(.stats(watched.cgroup.report()))
+                try tell(.stats(Self.report(watched.cgroup, record?.resctrl)))
             }
         }
+    }
+
+    private static func report(_ cgroup: Cgroup, _ resctrl: ResctrlGroup?) -> JSON {
+        let report = cgroup.report()
+        guard let resctrl, var data = report.object else { return report }
+        data["intel_rdt"] = resctrl.report()
+        return .object(data)
     }
 
     private func cgroupOfRunning(

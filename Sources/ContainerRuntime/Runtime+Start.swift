@@ -19,6 +19,9 @@ extension Runtime {
         case .creating:
             throw RuntimeError(.wrongState, "cannot start a container in the creating state")
         }
+        if record?.lacksProcess ?? false {
+            throw RuntimeError(.invalidConfig, "cannot start a container whose config has no process")
+        }
         try during("start container \(id)") { () throws(SystemError) in
             // No reader is an error (fifo(7), ENXIO): then the process is dead.
             let fifo = try File.open(

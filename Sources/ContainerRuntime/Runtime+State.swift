@@ -74,7 +74,7 @@ extension Runtime {
     ) throws(RuntimeError) -> RuntimeState {
         guard let record else {
             return RuntimeState(
-                ociVersion: "1.2.0", id: directory.id, status: missingStatus(directory), pid: 0, bundle: "/")
+                ociVersion: "1.3.0", id: directory.id, status: missingStatus(directory), pid: 0, bundle: "/")
         }
         let status = try status(directory, record)
         return RuntimeState(

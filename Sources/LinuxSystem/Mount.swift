@@ -16,6 +16,9 @@ public enum Mount {
 
         public var isEmpty: Bool { added == 0 && cleared == 0 }
 
+        /// All that is about access times.
+        public static let accessTimes = UInt64(MOUNT_ATTR__ATIME) | UInt64(MOUNT_ATTR_NODIRATIME)
+
         public static let readOnly = Attributes(adding: UInt64(MOUNT_ATTR_RDONLY))
     }
 
@@ -184,6 +187,27 @@ public enum Mount {
                 linux_syscall(Int(SYS_pivot_root), Int(bitPattern: dot), Int(bitPattern: dot), 0, 0, 0, 0)
             }
         }
+    }
+
+    /// The `MOUNT_ATTR_…` bits that a mount has (statfs(2), `f_flags`).
+    public static func attributes(of fd: Int32) throws(SystemError) -> UInt64 {
+        var status = statfs()
+        _ = try retrying("fstatfs", "descriptor \(fd)") { fstatfs(fd, &status) }
+        let bits: [(flag: Int, attribute: UInt64)] = [
+            (1, UInt64(MOUNT_ATTR_RDONLY)), (2, UInt64(MOUNT_ATTR_NOSUID)), (4, UInt64(MOUNT_ATTR_NODEV)),
+            (8, UInt64(MOUNT_ATTR_NOEXEC)), (0x800, UInt64(MOUNT_ATTR_NODIRATIME)),
+            (0x2000, UInt64(MOUNT_ATTR_NOSYMFOLLOW)),
+        ]
+        let flags = Int(status.f_flags)
+        var attributes: UInt64 = 0
+        for (flag, attribute) in bits where flags & flag != 0 { attributes |= attribute }
+        let (noAccessTime, relative) = (0x400, 0x1000)
+        if flags & noAccessTime != 0 {
+            attributes |= UInt64(MOUNT_ATTR_NOATIME)
+        } else if flags & relative == 0 {
+            attributes |= UInt64(MOUNT_ATTR_STRICTATIME)
+        }
+        return attributes
     }
 
     /// The kernel's number for the type of file system that a descriptor lies on (statfs(2)).

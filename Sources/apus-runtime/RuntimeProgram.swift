@@ -5,7 +5,7 @@ import LinuxSystem
 /// `apus-runtime`: the runtime library behind runc's command line.
 enum RuntimeProgram {
     static let version = "0.1.0"
-    static let specVersion = "1.2.0"
+    static let specVersion = "1.3.0"
 
     static var tree: CommandTree {
         CommandTree(

@@ -32,7 +32,7 @@ import Testing
               "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",
                 "args": [{"index": 0, "value": 18446744073709551615, "op": "SCMP_CMP_MASKED_EQ", "valueTwo": 1}]}]
             },
-            "sysctl": {"net.x": "1"}, "maskedPaths": ["/m"], "intelRdt": {"closID": "g"}
+            "sysctl": {"net.x": "1"}, "maskedPaths": ["/m"], "intelRdt": {"closID": "g"}, "x-newer": {"a": 1}
           }
         }
         """
@@ -45,7 +45,8 @@ import Testing
         #expect(config.process?.rlimits.first?.hard == .max)
         #expect(config.linux?.namespaces.last == LinuxNamespace(.network, path: "/n"))
         #expect(config.linux?.seccomp?.syscalls.first?.args.first?.op == .maskedEqual)
-        #expect(config.linux?.unknown["intelRdt"]?["closID"]?.string == "g")
+        #expect(config.linux?.intelRdt == IntelRdt(closID: "g"))
+        #expect(config.linux?.unknown["x-newer"]?["a"] == 1)
         #expect(config.process?.capabilities?.ambient == [])
         #expect(config.process?.capabilities?.effective == nil)
     }

@@ -103,7 +103,7 @@ final class ContainerInit {
         try plan.process.ownStreams(root: rootfs.root.raw)
         plan.process.settleEnvironment(root: rootfs.root.raw)
         try plan.process.enterWorkingDirectory(root: rootfs.root.raw, making: true)
-        let command = try plan.process.findCommand()
+        let command = plan.config.process == nil ? "" : try plan.process.findCommand()
         trace?.did("command", "\(command) in \(plan.process.spec.cwd)")
         return command
     }
@@ -297,7 +297,7 @@ final class ContainerInit {
             try during("enter the root for hooks") { () throws(SystemError) in
                 _ = try retrying("chdir") { fchdir(raw) }
             }
-            try HookRunner.run(hooks.createContainer, "createContainer", state: state(.creating))
+            try HookRunner.run(hooks.createContainer, "createContainer", state: state(.created))
             trace?.did("hooks", "createContainer")
         }
     }

@@ -42,10 +42,7 @@ extension ProcessPlan {
 
     private func applyScheduling() throws(RuntimeError) {
         if let priority = spec.ioPriority {
-            let classes = ["IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3]
-            guard let kind = classes[priority.class] else {
-                throw RuntimeError(.invalidConfig, "unknown I/O priority class \"\(priority.class)\"")
-            }
+            let kind = Self.ioClasses[priority.class] ?? 0
             try during("set I/O priority") { () throws(SystemError) in
                 let ofProcess = 1
                 _ = try checked("ioprio_set") {

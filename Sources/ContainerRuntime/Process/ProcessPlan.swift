@@ -13,6 +13,8 @@ struct ProcessPlan {
     var ambient = CapabilitySet()
     /// What was to be ambient and cannot be.
     var unraisable = CapabilitySet()
+    /// What was asked for, and is unknown or not ours to give.
+    var ungranted: [String] = []
     var seccomp: SeccompFilter?
     /// Who decides about the calls that the filter leaves open.
     var agent: SeccompAgent?
@@ -46,6 +48,7 @@ struct ProcessPlan {
                     ? "Cwd property must not be empty" : "process.cwd \"\(spec.cwd)\" is not an absolute path"
             )
         }
+        try Self.check(spec)
         for text in spec.args + spec.env where text.utf8.contains(0) {
             throw RuntimeError(.invalidConfig, "process.args and process.env must not contain NUL bytes")
         }
@@ -76,6 +79,9 @@ struct ProcessPlan {
         let wanted = try Self.set(capabilities.ambient)
         ambient = wanted.intersection(permitted).intersection(inheritable)
         unraisable = wanted.subtracting(ambient)
+        ungranted = Self.names(in: capabilities).filter { name in
+            Capability(name: name).map { !own.contains($0) } ?? true
+        }
         self.personality = try linux.personality.map { (value) throws(RuntimeError) in try Self.persona(value)
         }
     }
@@ -96,10 +102,17 @@ struct ProcessPlan {
         return set
     }
 
+    /// Each once, in the order of the config.
+    private static func names(in capabilities: Capabilities) -> [String] {
+        let sets = [
+            capabilities.bounding, capabilities.effective, capabilities.permitted, capabilities.inheritable,
+            capabilities.ambient,
+        ]
+        var seen: Set<String> = []
+        return sets.flatMap { $0 ?? [] }.filter { seen.insert($0).inserted }
+    }
+
     private static func persona(_ value: Personality) throws(RuntimeError) -> UInt {
-        guard value.flags.isEmpty else {
-            throw RuntimeError(.unsupported, "linux.personality.flags are not supported")
-        }
         switch value.domain {
         case "LINUX": return 0
         case "LINUX32": return 8

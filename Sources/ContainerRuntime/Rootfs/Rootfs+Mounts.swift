@@ -25,7 +25,9 @@ extension Rootfs {
                 }
             }
         } catch {
-            throw error.under("error mounting \"\(request.source)\" to rootfs at \"\(request.destination)\"")
+            throw error.under(
+                "error during container init: error mounting \"\(request.source)\" to rootfs at \"\(request.destination)\""
+            )
         }
     }
 
@@ -154,7 +156,7 @@ extension Rootfs {
                     tree.raw, userNamespace: userNamespace.raw,
                     recursive: options.mapsIDsRecursively)
             }
-            if !options.attributes.isEmpty { try Mount.change(tree.raw, options.attributes) }
+            try Self.setAttributes(of: tree.raw, options)
             if !options.recursiveAttributes.isEmpty {
                 try Mount.change(tree.raw, options.recursiveAttributes, recursive: true)
             }

@@ -108,11 +108,35 @@ struct Bundle {
                 .invalidConfig,
                 "time namespace offsets specified, but time namespace isn't enabled in the config")
         }
-        if linux?.unknown["intelRdt"] != nil {
-            throw RuntimeError(.unsupported, "linux.intelRdt is not supported")
+        if linux?.timeOffsets.isEmpty == false,
+            namespaces.contains(where: { $0.type == .time && $0.path != nil })
+        {
+            throw RuntimeError(
+                .invalidConfig,
+                "time namespace enabled, but both namespace path and time offsets specified: only one can be had"
+            )
         }
+        if let label = linux?.mountLabel, !label.isEmpty, !SecurityModule.hasSELinux {
+            throw RuntimeError(
+                .unsupported, "linux.mountLabel is \"\(label)\", but SELinux is not enabled on this machine")
+        }
+        try checkHooks()
         try checkDevices(has(.network))
         try checkSysctls(has)
+    }
+
+    /// config.md, "POSIX-platform Hooks".
+    private func checkHooks() throws(RuntimeError) {
+        guard let hooks = config.hooks else { return }
+        let all =
+            hooks.prestart + hooks.createRuntime + hooks.createContainer + hooks.startContainer
+            + hooks.poststart + hooks.poststop
+        for hook in all {
+            if let timeout = hook.timeout, timeout <= 0 {
+                throw RuntimeError(
+                    .invalidConfig, "hook \(hook.path): timeout \(timeout) is not greater than zero")
+            }
+        }
     }
 
     private func checkDevices(_ hasNetwork: Bool) throws(RuntimeError) {
@@ -131,6 +155,17 @@ struct Bundle {
         }
     }
 
+    /// Whether its network is another one than the runtime's: a path may lead to that.
+    private var hasOtherNetwork: Bool {
+        guard let network = config.linux?.namespaces.first(where: { $0.type == .network }) else {
+            return false
+        }
+        guard let path = network.path, let own = try? File.status("/proc/self/ns/net"),
+            let joined = try? File.status(path)
+        else { return true }
+        return own.st_dev != joined.st_dev || own.st_ino != joined.st_ino
+    }
+
     /// Only those that belong to a namespace of the container.
     private func checkSysctls(_ has: (LinuxNamespace.Kind) -> Bool) throws(RuntimeError) {
         guard let sysctls = config.linux?.sysctl, !sysctls.isEmpty else { return }
@@ -147,7 +182,7 @@ struct Bundle {
                     .invalidConfig, "sysctl \"\(name)\" is not allowed in the hosts ipc namespace")
             }
             if dotted.utf8.starts(with: "net.".utf8) {
-                if config.linux?.namespaces.contains(where: { $0.type == .network }) ?? false { continue }
+                if hasOtherNetwork { continue }
                 throw RuntimeError(.invalidConfig, "sysctl \"\(name)\" not allowed in host network namespace")
             }
             if dotted == "kernel.domainname" || dotted == "kernel.hostname" {

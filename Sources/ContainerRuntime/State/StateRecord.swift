@@ -25,10 +25,14 @@ struct StateRecord: JSONDocument {
     var noPivot = false
     /// Its PID namespace is not its own: the end of its first process ends no other.
     var sharesPIDs = false
+    /// `start` has nothing to execute.
+    var lacksProcess = false
     /// Whether deleting has to read the config for its hooks.
     var hasPoststopHooks = false
     /// As `Cgroup` describes itself; written before it is made.
     var cgroup: JSON?
+    /// Written before it is made, too.
+    var resctrl: ResctrlGroup?
     var unknown = JSONObject()
 
     init(ociVersion: String, id: String, bundle: String, rootfs: String, created: String, owner: String) {
@@ -55,6 +59,8 @@ struct StateRecord: JSONDocument {
         sharesPIDs = try reader.optional("sharesPIDs") ?? false
         hasPoststopHooks = try reader.optional("hasPoststopHooks") ?? false
         cgroup = try reader.optional("cgroup")
+        resctrl = try reader.optional("resctrl")
+        lacksProcess = try reader.optional("lacksProcess") ?? false
         unknown = reader.unknown
     }
 
@@ -73,6 +79,8 @@ struct StateRecord: JSONDocument {
         if sharesPIDs { object.set("sharesPIDs", sharesPIDs) }
         if hasPoststopHooks { object.set("hasPoststopHooks", hasPoststopHooks) }
         object.set("cgroup", cgroup)
+        object.set("resctrl", resctrl)
+        if lacksProcess { object.set("lacksProcess", lacksProcess) }
         object.append(unknown: unknown)
         return .object(object)
     }

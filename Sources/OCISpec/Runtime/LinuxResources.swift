@@ -204,7 +204,12 @@ extension LinuxResources {
 
         public init(json: JSON) throws(JSONError) {
             var reader = try ObjectReader(json)
-            pageSize = try reader.required("pageSize")
+            // Decoders that mind no case have made the second spelling common.
+            if let size = try reader.optional("pagesize", as: String.self) {
+                pageSize = size
+            } else {
+                pageSize = try reader.required("pageSize")
+            }
             limit = try reader.optional("limit") ?? 0
         }
 

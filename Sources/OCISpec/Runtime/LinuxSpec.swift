@@ -19,7 +19,8 @@ public struct LinuxSpec: JSONDocument, Equatable {
     /// Interfaces of the runtime's network namespace that move into the container, by name.
     public var netDevices: [String: NetDevice] = [:]
     public var memoryPolicy: MemoryPolicy?
-    /// `intelRdt` and what is newer stay here as they were read.
+    public var intelRdt: IntelRdt?
+    /// What is newer stays here as it was read.
     public var unknown = JSONObject()
 
     public init() {}
@@ -42,6 +43,7 @@ public struct LinuxSpec: JSONDocument, Equatable {
         personality = try reader.optional("personality")
         netDevices = try reader.optional("netDevices") ?? [:]
         memoryPolicy = try reader.optional("memoryPolicy")
+        intelRdt = try reader.optional("intelRdt")
         unknown = reader.unknown
     }
 
@@ -63,6 +65,7 @@ public struct LinuxSpec: JSONDocument, Equatable {
         object.set("personality", personality)
         object.set("netDevices", nonEmpty: netDevices)
         object.set("memoryPolicy", memoryPolicy)
+        object.set("intelRdt", intelRdt)
         object.append(unknown: unknown)
         return .object(object)
     }

@@ -25,7 +25,7 @@ enum FeaturesCommand {
                 "namespaces": .array(
                     LinuxNamespace.Kind.allCases.map(\.rawValue).sorted().map { .string($0) }),
                 "capabilities": .array(Capability.allKnown.map { .string($0.description) }),
-                "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": false],
+                "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true],
                 "seccomp": [
                     "enabled": true,
                     "actions": [
@@ -33,6 +33,7 @@ enum FeaturesCommand {
                         "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
                         "SCMP_ACT_TRAP",
                     ],
+                    "archs": .array(architectures.map { .string($0) }),
                     "knownFlags": filterFlags,
                     "supportedFlags": filterFlags,
                     "operators": [
@@ -42,7 +43,7 @@ enum FeaturesCommand {
                 ],
                 "apparmor": ["enabled": true],
                 "selinux": ["enabled": true],
-                "intelRdt": ["enabled": false],
+                "intelRdt": ["enabled": true, "schemata": true, "monitoring": true],
                 "mountExtensions": ["idmap": ["enabled": true]],
                 "netDevices": ["enabled": true],
                 "memoryPolicy": [
@@ -55,6 +56,14 @@ enum FeaturesCommand {
             ],
         ]
     }
+
+    /// Those of machines that we do not run on are known too: no call ever comes by them.
+    private static let architectures = [
+        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64",
+        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+        "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64", "SCMP_ARCH_S390",
+        "SCMP_ARCH_S390X", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64",
+    ]
 
     private static let filterFlags: JSON = [
         "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC",
@@ -69,8 +78,8 @@ enum FeaturesCommand {
         let propagation = ["private", "shared", "slave", "unbindable"]
         return attributes + attributes.map { "r" + $0 } + propagation + propagation.map { "r" + $0 } + [
             "async", "bind", "defaults", "dirsync", "idmap", "lazytime", "loud", "mand", "nolazytime",
-            "nomand",
-            "norelatime", "nostrictatime", "rbind", "remount", "ridmap", "silent", "sync", "tmpcopyup",
+            "nomand", "iversion", "noiversion", "norelatime", "nostrictatime", "rbind", "remount", "ridmap",
+            "rnorelatime", "rnostrictatime", "silent", "sync", "tmpcopyup",
         ]
     }()
 }

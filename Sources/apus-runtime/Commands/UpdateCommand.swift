@@ -47,6 +47,8 @@ enum UpdateCommand {
             Flag(
                 "memory-swap", .size("value"),
                 "Total memory usage (memory + swap); set '-1' to enable unlimited swap"),
+            Flag("l3-cache-schema", .string("value"), "The string of Intel RDT/CAT L3 cache schema"),
+            Flag("mem-bw-schema", .string("value"), "The string of Intel RDT/MBA memory bandwidth schema"),
             Flag("pids-limit", .integer("value"), "Maximum number of pids allowed in the container"),
         ]
     }
@@ -64,8 +66,14 @@ enum UpdateCommand {
         {
             log.warn("Kernel memory settings are ignored and will be removed")
         }
-        try values.runtime.update(values.arguments[0], resources)
+        try values.runtime.update(values.arguments[0], resources, intelRdt: intelRdt(values))
         return 0
+    }
+
+    private static func intelRdt(_ values: Values) -> IntelRdt? {
+        func text(_ name: String) -> String? { values.string(name).flatMap { $0.isEmpty ? nil : $0 } }
+        let config = IntelRdt(l3CacheSchema: text("l3-cache-schema"), memBwSchema: text("mem-bw-schema"))
+        return config == IntelRdt() ? nil : config
     }
 
     private static func read(_ path: String) throws -> LinuxResources {

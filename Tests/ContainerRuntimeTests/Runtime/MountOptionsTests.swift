@@ -26,6 +26,31 @@ import Testing
         #expect(MountOptions(["ro", "rw"]).attributes.cleared == UInt64(MOUNT_ATTR_RDONLY))
     }
 
+    @Test func bindMountsHaveWhatIsNamedAndNothingElse() {
+        let (readOnly, noDev) = (UInt64(MOUNT_ATTR_RDONLY), UInt64(MOUNT_ATTR_NODEV))
+        let (noTime, times) = (UInt64(MOUNT_ATTR_NOATIME), Mount.Attributes.accessTimes)
+        #expect(!MountOptions(["rbind", "rprivate", "rro", "idmap"]).namesAttributes)
+        for option in ["ro", "rw", "dev", "atime", "norelatime", "async", "sync"] {
+            #expect(MountOptions([option]).namesAttributes, "\(option)")
+        }
+        let writable = MountOptions(["bind", "dev"]).replacing
+        #expect(writable.added == 0 && writable.cleared & (readOnly | noDev) == readOnly | noDev)
+        #expect(writable.cleared & times == 0)
+        let readable = MountOptions(["bind", "ro"]).replacing
+        #expect(readable.added == readOnly && readable.cleared & (readOnly | noDev) == noDev)
+        #expect(MountOptions(["atime", "norelatime", "diratime"]).replacing.cleared & times == 0)
+        #expect(MountOptions(["noatime"]).replacing.cleared & times == times)
+        #expect(MountOptions(["noatime", "atime"]).replacing.added == 0)
+        #expect(MountOptions(["nodiratime"]).replacing.cleared & times == UInt64(MOUNT_ATTR__ATIME))
+        // Locked: what is there stays, and contradicting it fails.
+        #expect(MountOptions(["rw"]).replacing(keeping: readOnly) == nil)
+        #expect(MountOptions(["relatime"]).replacing(keeping: noTime) == nil)
+        #expect(MountOptions(["noatime"]).replacing(keeping: noTime)?.added == 0)
+        let kept = MountOptions(["nosuid"]).replacing(keeping: readOnly | noTime)
+        #expect(kept?.added == UInt64(MOUNT_ATTR_NOSUID) && (kept?.cleared ?? readOnly) & readOnly == 0)
+        #expect((kept?.cleared ?? 0) & UInt64(MOUNT_ATTR_NOSYMFOLLOW) != 0)
+    }
+
     @Test func valuesMayHoldEqualsSigns() {
         let options = MountOptions(["context=a=b", "lowerdir=/x:/y"])
         #expect(options.data[0] == ("context", "a=b"))
