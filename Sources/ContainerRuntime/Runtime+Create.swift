@@ -66,6 +66,7 @@ extension Runtime {
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
+            if !process.terminal { record.streams = StandardStreams.pipes(options.streams) }
             let cgroups = try Self.planCgroups(Self.cgroupsPath(linux, id))
             record.cgroup = cgroups.json
             try directory.write(record)
@@ -110,7 +111,7 @@ extension Runtime {
 
     /// The copy of the config that `exec` reads, so that changes of the bundle have no effect
     /// (runtime.md, "Lifecycle"); and the FIFO that `start` writes to.
-    private static func prepare(
+    static func prepare(
         _ directory: borrowing StateDirectory, _ config: [UInt8], waiting: Bool
     ) throws(RuntimeError) -> HeldDescriptor? {
         try during("write the container's state") { () throws(SystemError) in
@@ -151,7 +152,7 @@ extension Runtime {
         linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 } ?? "/apus/\(id)"
     }
 
-    private static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
+    static func planCgroups(_ path: String) throws(RuntimeError) -> CgroupPlan {
         do throws(CgroupError) {
             let plan = try CgroupPlan(path)
             // Before it is recorded as this container's, whose removal would kill what is in it.
@@ -200,5 +201,5 @@ extension Runtime {
         return propagation
     }
 
-    private static var owner: String { getuid() == 0 ? "root" : String(getuid()) }
+    static var owner: String { getuid() == 0 ? "root" : String(getuid()) }
 }

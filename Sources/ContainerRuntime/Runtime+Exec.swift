@@ -74,9 +74,11 @@ extension Runtime {
             state.status = .running
             plan.agent = try SeccompAgent(profile, state: state)
         }
+        var namespaces = linux.namespaces
+        if record.hasTimeNamespace { namespaces.append(LinuxNamespace(.time)) }
         let cgroup = try Self.cgroup(record, below: options.cgroups)
         var entry = ContainerEntry(
-            id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
+            id: id, record: record, plan: plan, namespaces: namespaces, options: options,
             cgroup: cgroup, entrance: try? cgroup?.openEntrance(),
             affinity: try CPUAffinity.Plan(spec.execCPUAffinity), debug: reporter.debug)
         do throws(RuntimeError) {
