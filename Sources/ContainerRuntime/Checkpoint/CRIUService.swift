@@ -3,10 +3,10 @@ import LinuxSystem
 /// A CRIU process that takes requests from us alone (`criu swrk`, as CRIU's own library starts it).
 ///
 /// It ends when our end of the socket is closed; what it is doing then, it undoes.
-struct CRIUService: ~Copyable {
+final class CRIUService {
     let pid: pid_t
-    private var pidfd: Descriptor?
-    private var socket: Descriptor?
+    private var pidfd: HeldDescriptor?
+    private var socket: HeldDescriptor?
     let version: CRIUVersion
 
     /// The first whose protocol tells its version.
@@ -49,8 +49,8 @@ struct CRIUService: ~Copyable {
                     "\(program) is version \(version): checkpoint and restore need CRIU \(Self.oldest) or newer"
                 )
             }
-            pidfd = consume watch
-            socket = consume ours
+            pidfd = HeldDescriptor(watch)
+            socket = HeldDescriptor(ours)
         } catch {
             kill(started, SIGKILL)
             _ = try? Spawn.wait(started)
@@ -77,7 +77,7 @@ struct CRIUService: ~Copyable {
 
     /// - Throws: `.unsupported` naming what CRIU or the kernel cannot do.
     func require(_ features: CRIUFeatures) throws(RuntimeError) {
-        guard !features.isEmpty, let socket = socket?.raw else { return }
+        guard !features.isEmpty, let socket = socket?.descriptor.raw else { return }
         try Self.send(.features(features), socket)
         let response = try Self.receive(socket).response
         guard response.succeeded, let found = response.features else {
@@ -104,10 +104,10 @@ struct CRIUService: ~Copyable {
     /// - Parameter notified: called at each notification; CRIU waits for it. When it throws, CRIU
     ///   undoes everything.
     /// - Returns: the first process of what was restored.
-    mutating func perform(
+    func perform(
         _ request: CRIURequest, _ notified: (inout Notification) throws(RuntimeError) -> Void
     ) throws(RuntimeError) -> pid_t? {
-        guard let raw = socket?.raw else { throw RuntimeError(.system, "CRIU has ended") }
+        guard let raw = socket?.descriptor.raw else { throw RuntimeError(.system, "CRIU has ended") }
         do throws(RuntimeError) {
             try Self.send(request, raw)
             let final = try Self.converse(raw, notified)
@@ -152,15 +152,16 @@ struct CRIUService: ~Copyable {
     }
 
     /// Ends it when it has not ended, with what it has begun undone. No error: this is for failures.
-    mutating func stop() {
+    func stop() {
         socket = nil
         _ = try? end(patience: Self.patience)
     }
 
     /// Waits for the end of the process, and makes it when that does not come in time.
-    private mutating func end(patience: Int32?) throws(RuntimeError) -> WaitStatus? {
-        guard let watch = pidfd.take() else { return nil }
-        let hasEnded = (try? Pidfd.waitForEnd(watch.raw, milliseconds: patience)) ?? false
+    private func end(patience: Int32?) throws(RuntimeError) -> WaitStatus? {
+        guard let watch = pidfd else { return nil }
+        pidfd = nil
+        let hasEnded = (try? Pidfd.waitForEnd(watch.descriptor.raw, milliseconds: patience)) ?? false
         if !hasEnded { kill(pid, SIGKILL) }
         let pid = pid
         return try during("wait for CRIU") { () throws(SystemError) in try Spawn.wait(pid) }

@@ -2,9 +2,10 @@ import JSONText
 import LinuxSystem
 
 /// The directories that CRIU reads and writes, open: it finds them by our descriptors.
-struct CheckpointImages: ~Copyable {
-    let images: Descriptor
-    private let work: Descriptor?
+struct CheckpointImages {
+    private let images: HeldDescriptor
+    private let work: HeldDescriptor?
+    var raw: Int32 { images.descriptor.raw }
     /// For messages.
     private let logPath: String
 
@@ -14,9 +15,9 @@ struct CheckpointImages: ~Copyable {
 
     /// - Parameter making: the directory of the images may be missing. That of the log always may.
     init(_ options: CRIUOptions, log: String, making: Bool) throws(RuntimeError) {
-        images = try Self.open(options.imagePath, "image", making: making)
+        images = HeldDescriptor(try Self.open(options.imagePath, "image", making: making))
         if let path = options.workPath {
-            work = try Self.open(path, "work", making: true)
+            work = HeldDescriptor(try Self.open(path, "work", making: true))
         } else {
             work = nil
         }
@@ -34,8 +35,8 @@ struct CheckpointImages: ~Copyable {
 
     /// What a dump and a restore are told alike.
     func options(_ options: CRIUOptions, annotations: [String: String], log: String) -> CRIURequestOptions {
-        var request = CRIURequestOptions(imagesDirectory: images.raw)
-        request.workDirectory = work?.raw
+        var request = CRIURequestOptions(imagesDirectory: raw)
+        request.workDirectory = work?.descriptor.raw
         request.logLevel = 4
         request.logFile = log
         request.notifies = true
@@ -59,7 +60,7 @@ struct CheckpointImages: ~Copyable {
     // MARK: - The standard streams
 
     func write(streams: [String]) throws(RuntimeError) {
-        let directory = images.raw
+        let directory = raw
         try during("write \(Self.streamsName)") { () throws(SystemError) in
             try File.replace(
                 Self.streamsName, at: directory, with: JSON.array(streams.map { .string($0) }).bytes(),
@@ -69,12 +70,12 @@ struct CheckpointImages: ~Copyable {
 
     /// - Throws: `.invalidConfig` when there is no checkpoint in the directory.
     func readStreams(_ path: String) throws(RuntimeError) -> [String] {
-        guard File.exists(Self.inventoryName, at: images.raw) else {
+        guard File.exists(Self.inventoryName, at: raw) else {
             throw RuntimeError(.invalidConfig, "there is no checkpoint in \(path)")
         }
         let text: [UInt8]
         do throws(SystemError) {
-            text = try File.read(Self.streamsName, at: images.raw, limit: 1 << 20)
+            text = try File.read(Self.streamsName, at: raw, limit: 1 << 20)
         } catch {
             throw RuntimeError(.invalidConfig, "read \(Self.streamsName) in \(path)", cause: error)
         }
@@ -91,7 +92,7 @@ struct CheckpointImages: ~Copyable {
     /// A failure with the errors that CRIU has logged, and where the log is.
     func explained(_ error: RuntimeError, log: String) -> RuntimeError {
         guard error.code == .system,
-            let text = try? File.read(log, at: work?.raw ?? images.raw, limit: 256 << 20)
+            let text = try? File.read(log, at: work?.descriptor.raw ?? raw, limit: 256 << 20)
         else { return error }
         var message = error.message
         for line in Self.errors(in: text) where !message.contains(line) { message += "; \(line)" }

@@ -20,7 +20,7 @@ struct RestoreWork {
 
     init(
         _ bundle: Bundle, _ options: RestoreOptions, _ record: StateRecord, cgroups: CgroupMounts,
-        images: borrowing CheckpointImages
+        images: CheckpointImages
     ) throws(RuntimeError) {
         id = record.id
         self.bundle = bundle
@@ -64,7 +64,7 @@ struct RestoreWork {
     mutating func perform(_ cgroup: Cgroup, in directory: borrowing StateDirectory) throws(RuntimeError)
         -> CreatedContainer
     {
-        var criu = try startService(directory)
+        let criu = try startService(directory)
         var terminal: Descriptor?
         do throws(RuntimeError) {
             try check(criu)
@@ -103,7 +103,7 @@ struct RestoreWork {
         }
     }
 
-    private func check(_ criu: borrowing CRIUService) throws(RuntimeError) {
+    private func check(_ criu: CRIUService) throws(RuntimeError) {
         let profiles = CRIUVersion(major: 3, minor: 16)
         if options.securityProfile != nil { try criu.require(profiles, for: "--lsm-profile") }
         if options.securityMountContext != nil { try criu.require(profiles, for: "--lsm-mount-context") }
@@ -120,7 +120,7 @@ struct RestoreWork {
         _ directory: borrowing StateDirectory
     ) throws(RuntimeError) -> CRIUService {
         let raw = directory.raw
-        let inherited = namespaces.map(\.descriptor.raw)
+        let inherited = namespaces.map { $0.descriptor.raw }
         let (program, rootfs) = (options.criu.program, bundle.rootfs)
         var mounts = try ExternalMounts(
             bundle.config, bundle: bundle.path, rootfs: rootfs, cgroups: cgroups)

@@ -25,7 +25,7 @@ extension Runtime {
         let config = try Self.config(directory)
         let images = try CheckpointImages(options.criu, log: Self.dumpLog, making: true)
         try Self.checkParent(options.parentPath, images)
-        var criu = try CRIUService(options.criu.program)
+        let criu = try CRIUService(options.criu.program)
         do throws(RuntimeError) {
             try criu.require(CRIUFeatures(tracksMemory: options.preDump, lazyPages: options.criu.lazyPages))
             let request = try dumpRequest(options, record, config, images, criu)
@@ -55,7 +55,7 @@ extension Runtime {
 
     private func dumpRequest(
         _ options: CheckpointOptions, _ record: StateRecord, _ config: RuntimeConfig,
-        _ images: borrowing CheckpointImages, _ criu: borrowing CRIUService
+        _ images: CheckpointImages, _ criu: CRIUService
     ) throws(RuntimeError) -> CRIURequestOptions {
         var request = images.options(
             options.criu, annotations: config.annotations, log: Self.dumpLog)
@@ -98,14 +98,14 @@ extension Runtime {
     }
 
     private static func checkParent(
-        _ path: String?, _ images: borrowing CheckpointImages
+        _ path: String?, _ images: CheckpointImages
     ) throws(RuntimeError) {
         guard let path else { return }
         guard path.utf8.first != UInt8(ascii: "/") else {
             throw RuntimeError(
                 .invalidConfig, "--parent-path must be relative to the image directory: \(path)")
         }
-        let directory = images.images.raw
+        let directory = images.raw
         try during("invalid --parent-path", code: .invalidConfig) { () throws(SystemError) in
             _ = try File.open(path, at: directory, O_PATH | O_DIRECTORY)
         }
