@@ -124,32 +124,30 @@ struct RestoreWork {
         let (program, rootfs) = (options.criu.program, bundle.rootfs)
         var mounts = try ExternalMounts(
             bundle.config, bundle: bundle.path, rootfs: rootfs, cgroups: cgroups)
-        var place = ""
+        // By names from here on: what was opened before lies in the mount namespace that we leave.
+        let place = try during("make the place of the root file system") { () throws(SystemError) in
+            try File.makeDirectory(Self.rootName, at: raw, mode: 0o700)
+            return "\(try File.readLink("/proc/self/fd/\(raw)"))/\(Self.rootName)"
+        }
         let criu = try MountNamespace.apart { () throws(RuntimeError) in
-            let trees = try during("open the root file system") { () throws(SystemError) in
-                try File.makeDirectory(Self.rootName, at: raw, mode: 0o700)
-                let opened = try File.open(Self.rootName, at: raw, O_PATH | O_DIRECTORY | O_NOFOLLOW)
-                place = try File.readLink("/proc/self/fd/\(opened.raw)")
-                let trees = (
-                    HeldDescriptor(try Mount.clone(rootfs, recursive: true)),
-                    HeldDescriptor(try Mount.clone(rootfs, recursive: true))
-                )
-                try Mount.attach(trees.0.descriptor.raw, onto: opened.raw)
-                return trees
-            }
-            let first = try during("open the root file system") { () throws(SystemError) in
-                try trees.0.descriptor.duplicate()
-            }
-            try mounts.prepareForRestore(in: Rootfs(root: first), at: place)
-            try during("mount the root file system") { () throws(SystemError) in
-                try Mount.detach(place)
-                try Mount.attach(trees.1.descriptor.raw, onto: Self.rootName, at: raw)
-            }
+            let tree = try Self.mount(rootfs, at: place)
+            try mounts.prepareForRestore(in: Rootfs(root: tree), at: place)
+            try during("unmount the root file system") { () throws(SystemError) in try Mount.detach(place) }
+            _ = try Self.mount(rootfs, at: place)
             return try CRIUService(program, streams: [0, 1, 2], inherited: inherited)
         }
         request.root = place
         request.externalMounts = mounts.pairs
         return criu
+    }
+
+    private static func mount(_ rootfs: String, at place: String) throws(RuntimeError) -> Descriptor {
+        try during("mount the root file system") { () throws(SystemError) in
+            let tree = try Mount.clone(rootfs, recursive: true)
+            let directory = try File.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            try Mount.attach(tree.raw, onto: directory.raw)
+            return tree
+        }
     }
 
     /// `4:cpu,cpuacct:/a/b`: each controller's own (cgroups(7)).
