@@ -6,6 +6,7 @@ struct CheckpointImages {
     private let images: HeldDescriptor
     private let work: HeldDescriptor?
     var raw: Int32 { images.descriptor.raw }
+    var workRaw: Int32? { work?.descriptor.raw }
     /// For messages.
     private let logPath: String
 

@@ -11,6 +11,7 @@ struct RestoreWork {
     /// Open, in the order in which CRIU's process has them.
     private var namespaces: [HeldDescriptor] = []
     private var request: CRIURequestOptions
+    private var images: CheckpointImages
 
     static let log = "restore.log"
     /// Where CRIU finds the root file system, in the state directory.
@@ -27,6 +28,7 @@ struct RestoreWork {
         self.options = options
         self.record = record
         self.cgroups = cgroups
+        self.images = images
         request = images.options(options.criu, annotations: bundle.config.annotations, log: Self.log)
         request.evasiveDevices = true
         request.restoresSibling = true
@@ -134,6 +136,10 @@ struct RestoreWork {
             try mounts.prepareForRestore(in: Rootfs(root: tree), at: place)
             try during("unmount the root file system") { () throws(SystemError) in try Mount.detach(place) }
             _ = try Self.mount(rootfs, at: place)
+            // CRIU mounts in them, which it can only where it is.
+            images = try CheckpointImages(options.criu, log: Self.log, making: false)
+            request.imagesDirectory = images.raw
+            request.workDirectory = images.workRaw
             return try CRIUService(program, streams: [0, 1, 2], inherited: inherited)
         }
         request.root = place
