@@ -83,6 +83,7 @@ extension Runtime {
             record.noPivot = options.noPivot
             record.sharesPIDs = !namespaces.isNew(.pid)
             record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
+            if !process.terminal { record.streams = StandardStreams.pipes(options.streams) }
             let cgroups = try planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
             record.resctrl = resctrl
@@ -194,7 +195,7 @@ extension Runtime {
         return try ResctrlGroup(config, id: id, mount: mount)
     }
 
-    private func planCgroups(
+    func planCgroups(
         _ linux: LinuxSpec, _ record: StateRecord, _ manager: CgroupManager
     ) throws(RuntimeError) -> CgroupPlan {
         let path = linux.cgroupsPath.flatMap { $0.isEmpty ? nil : $0 }

@@ -18,7 +18,7 @@ extension Runtime {
         }
     }
 
-    private func remove(
+    func remove(
         _ directory: borrowing StateDirectory, force: Bool, _ warn: (RuntimeError) -> Void
     ) throws(RuntimeError) {
         let id = directory.id

@@ -80,13 +80,15 @@ extension Runtime {
             state.status = .running
             plan.agent = try SeccompAgent(profile, state: state)
         }
+        var namespaces = linux.namespaces
+        if record.hasTimeNamespace { namespaces.append(LinuxNamespace(.time)) }
         let cgroup = try Self.cgroup(record, below: options.cgroups)
         if let cgroup, let trace = reporter.trace {
             trace.did("cgroup", "find")
             trace.noteCgroups(cgroup.paths.map { ($0.key, $0.value) }.sorted { $0.key < $1.key }, nil)
         }
         var entry = ContainerEntry(
-            id: id, record: record, plan: plan, namespaces: linux.namespaces, options: options,
+            id: id, record: record, plan: plan, namespaces: namespaces, options: options,
             cgroup: cgroup, entrance: try? cgroup?.openEntrance(),
             affinity: try CPUAffinity.Plan(spec.execCPUAffinity), rootless: rootless, debug: reporter.debug,
             trace: reporter.trace)

@@ -46,6 +46,9 @@ enum RuntimeProgram {
             Flag(
                 "root", .string("value"), default: defaultRoot,
                 "root directory for storage of container state (this should be located in tmpfs)"),
+            Flag(
+                "criu", .string("value"), default: "criu",
+                "path to the criu binary used for checkpoint and restore"),
             Flag("systemd-cgroup", .bool, "enable systemd cgroup support"),
             Flag(
                 "rootless", .string("value"), default: "auto",

@@ -36,6 +36,9 @@ extension Cgroup {
 
     public enum FreezerState: Sendable { case frozen, freezing, thawed }
 
+    /// The directory that freezes the group; nil where nothing can.
+    var freezerPath: String? { (layout == .unified ? unified : legacy("freezer"))?.path }
+
     public var freezerState: FreezerState {
         get throws(CgroupError) {
             if let directory = legacy("freezer") {

@@ -16,4 +16,16 @@ enum StandardStreams {
             for (source, place) in lifted { _ = try retrying("dup3") { dup3(source, place, 0) } }
         }
     }
+
+    /// What the kernel calls those of the streams that are pipes (`pipe:[4711]`); empty when none is.
+    /// - Parameter streams: nil is the caller's own.
+    static func pipes(_ streams: [Int32?]) -> [String] {
+        let names = streams.enumerated().map { place, stream in
+            guard let status = try? FD.stat(stream ?? Int32(place)), status.st_mode & S_IFMT == S_IFIFO else {
+                return ""
+            }
+            return "pipe:[\(status.st_ino)]"
+        }
+        return names.allSatisfy(\.isEmpty) ? [] : names
+    }
 }

@@ -87,13 +87,43 @@ enum MountNamespace {
         of pid: pid_t, _ body: () throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
         let kind = LinuxNamespace.Kind.mount.flag
+        let other = try File.open("/proc/\(pid)/ns/mnt", O_RDONLY)
+        return try away({ () throws(SystemError) in try Namespace.join(other.raw, kinds: kind) }, body)
+    }
+
+    /// Runs a body in a new mount namespace: what it mounts no one else sees, and nothing is left
+    /// of it when those processes have ended that were started in it. The calling process has one
+    /// thread.
+    static func apart<Value: ~Copyable>(
+        _ body: () throws(RuntimeError) -> Value
+    ) throws(RuntimeError) -> Value {
+        var failure: RuntimeError?
+        let value = try during("make a mount namespace") { () throws(SystemError) -> Value? in
+            try away({ () throws(SystemError) in
+                try Namespace.unshare(LinuxNamespace.Kind.mount.flag)
+            }) { () throws(SystemError) -> Value? in
+                try Mount.setPropagation("/", UInt(MS_SLAVE | MS_REC))
+                do throws(RuntimeError) {
+                    return try body()
+                } catch {
+                    failure = error
+                    return nil
+                }
+            }
+        }
+        if let failure { throw failure }
+        return value!
+    }
+
+    private static func away<Value: ~Copyable>(
+        _ go: () throws(SystemError) -> Void, _ body: () throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
         let own = try File.open("/proc/self/ns/mnt", O_RDONLY)
         let root = try File.open("/", O_PATH | O_DIRECTORY)
         let directory = try File.open(".", O_PATH | O_DIRECTORY)
-        let other = try File.open("/proc/\(pid)/ns/mnt", O_RDONLY)
-        try Namespace.join(other.raw, kinds: kind)
+        try go()
         func comeBack() throws(SystemError) {
-            try Namespace.join(own.raw, kinds: kind)
+            try Namespace.join(own.raw, kinds: LinuxNamespace.Kind.mount.flag)
             // setns(2) leaves us in the root of the mount namespace, which need not have been ours.
             _ = try retrying("fchdir") { fchdir(root.raw) }
             _ = try retrying("chroot") { chroot(".") }

@@ -13,10 +13,20 @@ struct CgroupMounts {
     var links: [(name: String, target: String)] = []
 
     init(_ plan: CgroupPlan, hasNamespace: Bool) {
+        self.init(plan.members, isUnified: plan.layout.kind == .unified, hasNamespace: hasNamespace)
+    }
+
+    /// Of a group that is there already.
+    init(_ cgroup: Cgroup, hasNamespace: Bool) {
+        self.init(
+            cgroup.paths.map { ($0, $1) }, isUnified: cgroup.layout == .unified, hasNamespace: hasNamespace)
+    }
+
+    private init(_ paths: [(key: String, path: String)], isUnified: Bool, hasNamespace: Bool) {
         self.hasNamespace = hasNamespace
-        isUnified = plan.layout.kind == .unified
+        self.isUnified = isUnified
         hierarchies = []
-        for (controllers, path) in plan.members {
+        for (controllers, path) in paths {
             guard isUnified || !controllers.isEmpty else { continue }
             let name =
                 controllers.utf8.starts(with: "name=".utf8) ? String(controllers.dropFirst(5)) : controllers

@@ -27,6 +27,11 @@ struct StateRecord: JSONDocument {
     var sharesPIDs = false
     /// `start` has nothing to execute.
     var lacksProcess = false
+    /// The names of the standard streams, which a checkpoint cannot hold: `pipe:[4711]`, or
+    /// nothing for what is no pipe.
+    var streams: [String] = []
+    /// It was restored, and so has a time namespace whatever the config says.
+    var hasTimeNamespace = false
     /// Whether deleting has to read the config for its hooks.
     var hasPoststopHooks = false
     /// As `Cgroup` describes itself; written before it is made.
@@ -57,6 +62,8 @@ struct StateRecord: JSONDocument {
         owner = try reader.optional("owner") ?? ""
         noPivot = try reader.optional("noPivot") ?? false
         sharesPIDs = try reader.optional("sharesPIDs") ?? false
+        streams = try reader.optional("streams") ?? []
+        hasTimeNamespace = try reader.optional("hasTimeNamespace") ?? false
         hasPoststopHooks = try reader.optional("hasPoststopHooks") ?? false
         cgroup = try reader.optional("cgroup")
         resctrl = try reader.optional("resctrl")
@@ -77,6 +84,8 @@ struct StateRecord: JSONDocument {
         object.set("owner", owner)
         if noPivot { object.set("noPivot", noPivot) }
         if sharesPIDs { object.set("sharesPIDs", sharesPIDs) }
+        if !streams.isEmpty { object["streams"] = .array(streams.map { .string($0) }) }
+        if hasTimeNamespace { object.set("hasTimeNamespace", hasTimeNamespace) }
         if hasPoststopHooks { object.set("hasPoststopHooks", hasPoststopHooks) }
         object.set("cgroup", cgroup)
         object.set("resctrl", resctrl)

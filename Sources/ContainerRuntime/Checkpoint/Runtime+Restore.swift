@@ -1,0 +1,64 @@
+import JSONText
+import LinuxSystem
+import OCISpec
+
+extension Runtime {
+    /// Makes a container from what `checkpoint` has saved, with CRIU. On return its processes run.
+    /// When that fails, nothing is left.
+    /// - Throws: `.unsupported` without a CRIU that can do it.
+    public func restore(
+        _ id: String, bundle path: String, options: RestoreOptions
+    ) throws(RuntimeError) -> CreatedContainer {
+        let bundle = try Bundle(path)
+        guard let process = bundle.config.process else {
+            throw RuntimeError(.invalidConfig, "process must be specified")
+        }
+        if process.terminal, options.consoleSocket == nil, !options.returnsTerminal {
+            throw RuntimeError(
+                .invalidConfig,
+                "cannot allocate tty if the runtime will detach without setting console socket")
+        }
+        guard process.terminal || options.consoleSocket == nil else {
+            throw RuntimeError(
+                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
+        }
+        let linux = bundle.config.linux ?? LinuxSpec()
+        let images = try CheckpointImages(options.criu, log: RestoreWork.log, making: false)
+
+        let directory = try StateDirectory(creating: id, root: root)
+        do throws(RuntimeError) {
+            var record = StateRecord(
+                ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
+                created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
+            record.annotations = bundle.config.annotations
+            record.noPivot = options.noPivot
+            record.sharesPIDs = !linux.namespaces.contains { $0.type == .pid && $0.path == nil }
+            record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
+            if !process.terminal { record.streams = StandardStreams.pipes([nil, nil, nil]) }
+            let cgroups = try planCgroups(linux, record, .cgroupfs)
+            record.cgroup = cgroups.json
+            var birth = ContainerBirth(
+                directory: directory.raw, record: record, text: bundle.text, cgroups: cgroups,
+                resources: linux.resources)
+            try birth.register(in: directory, reporter.trace)
+            let cgroup = try ContainerBirth.complete(cgroups, linux.resources)
+            do throws(RuntimeError) {
+                var work = try RestoreWork(
+                    bundle, options, record,
+                    cgroups: CgroupMounts(
+                        cgroups, hasNamespace: linux.namespaces.contains { $0.type == .cgroup }),
+                    images: images)
+                let container = try work.perform(cgroup, in: directory)
+                try? File.removeDirectory(RestoreWork.rootName, at: directory.raw)
+                return container
+            } catch {
+                try? cgroup.kill()
+                try? cgroup.delete()
+                throw images.explained(error, log: RestoreWork.log)
+            }
+        } catch {
+            try? StateDirectory.remove(id, root: root)
+            throw error
+        }
+    }
+}
