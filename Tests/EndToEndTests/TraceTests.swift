@@ -103,7 +103,7 @@ extension EndToEnd {
                 #expect(
                     trace.what("cgroup").contains { $0.contains("/sys/fs/cgroup/") && $0.hasSuffix("/t") })
                 #expect(trace.what("devices").first?.contains("/dev/null") == true)
-                #expect(trace.what("mask").contains("/proc/kcore"))
+                #expect(trace.what("mask").contains("/proc/keys"))
                 #expect(trace.what("read-only").contains("/proc/sys"))
                 #expect(trace.what("pivot") == ["\(bundle.path)/rootfs"])
                 #expect(trace.what("hostname") == ["traced"])

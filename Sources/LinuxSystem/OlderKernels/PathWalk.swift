@@ -67,13 +67,15 @@ package struct PathWalk: ~Copyable {
     private mutating func step(_ name: [CChar], _ flags: Int32, _ mode: mode_t) throws(Errno) -> Descriptor? {
         let isLast = rest.isEmpty
         let followsLast = flags & O_NOFOLLOW == 0 || endsInSlash
+        // Not even a directory that is there is one to make.
+        if isLast, endsInSlash, flags & O_CREAT != 0 { throw Errno(EISDIR) }
         if isLast, flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
             return try Self.open(at: current, name, flags | O_NOFOLLOW, mode)
         }
         let found: Descriptor
         do throws(Errno) {
             found = try Self.open(at: current, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)
-        } catch  where error == .noEntry && isLast && flags & O_CREAT != 0 && !endsInSlash {
+        } catch  where error == .noEntry && isLast && flags & O_CREAT != 0 {
             do throws(Errno) {
                 return try Self.open(at: current, name, flags | O_EXCL | O_NOFOLLOW, mode)
             } catch  where error == .exists {
