@@ -52,6 +52,10 @@ struct StateDirectory: ~Copyable {
         guard Self.isLinked(raw) else {
             throw RuntimeError(.system, "container \(id) was deleted while it was created")
         }
+        // Or it was deleted and made again before it was opened here.
+        guard !File.exists(StateRecord.fileName, at: raw) else {
+            throw RuntimeError(.alreadyExists, "container with given ID already exists: \(id)")
+        }
         self.id = id
         directory = opened
     }
