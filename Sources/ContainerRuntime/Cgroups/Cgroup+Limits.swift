@@ -55,7 +55,8 @@ extension Cgroup {
                 : ""
             throw CgroupError(
                 .controllerMissing,
-                "\(reason)cannot set \(controller.legacyName) limit: container could not join or create cgroup")
+                "\(reason)cannot set \(controller.legacyName) limit: container could not join or create cgroup"
+            )
         } else {
             throw CgroupError(
                 .controllerMissing,

@@ -47,7 +47,8 @@ enum RestoreCommand {
         let id = values.arguments[0]
         guard !values.bool("systemd-cgroup") else {
             throw RuntimeError(
-                .unsupported, "--systemd-cgroup: what is restored gets groups of cgroupfs; leave the flag out")
+                .unsupported, "--systemd-cgroup: what is restored gets groups of cgroupfs; leave the flag out"
+            )
         }
         let isDetached = values.bool("detach")
         var options = RestoreOptions(try CRIUFlags.options(values))
