@@ -231,6 +231,28 @@ extension EndToEnd {
             }
         }
 
+        @Test(.ours) func onlyAMountIsRemounted() throws {
+            try Host.with { host in
+                let bundle = try Bundle(host)
+                for options in [["remount"], ["remount", "ro"], ["remount", "bind", "ro"]] {
+                    for (place, isMount) in [("/dev/shm", true), ("/bin", false)] {
+                        try bundle.edit { config in
+                            var mounts = config["mounts"]?.array ?? []
+                            mounts.removeAll { $0["source"] == "again" }
+                            mounts.append([
+                                "destination": .string(place), "type": "tmpfs", "source": "again",
+                                "options": .array(options.map { .string($0) }),
+                            ])
+                            config["mounts"] = .array(mounts)
+                        }
+                        let finished = try bundle.run("run", "--bundle", bundle.path, "r")
+                        #expect((finished.exit == 0) == isMount, "\(options): \(finished)")
+                        if !isMount { #expect(finished.errorText.contains("/bin"), "\(finished)") }
+                    }
+                }
+            }
+        }
+
         @Test func errorsAreClear() throws {
             try Host.with { host in
                 let bundle = try Bundle(host, arguments: ["no-such-command"])

@@ -123,11 +123,13 @@ extension Rootfs {
         try during("remount") { () throws(SystemError) in
             let mount = try open(request.destination, O_PATH)
             if !options.attributes.isEmpty { try Mount.change(mount.raw, options.attributes) }
-            if !options.data.isEmpty || !options.flags.isEmpty {
+            let hasOptions = !options.data.isEmpty || !options.flags.isEmpty
+            // Picked for its error alone, too, when this is no mount.
+            if hasOptions || options.attributes.isEmpty {
                 let context = try Mount.Context(picking: mount.raw)
                 for option in options.data { try context.set(option.key, option.value) }
                 for option in options.flags { try context.set(flag: option) }
-                try context.reconfigure()
+                if hasOptions { try context.reconfigure() }
             }
             try applyPropagation(options, mount.raw)
         }
