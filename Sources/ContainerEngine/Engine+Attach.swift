@@ -18,7 +18,7 @@ extension Engine {
     /// Starts a container in the background. One that runs is left alone.
     public func start(_ record: ContainerRecord) throws(EngineError) {
         let lock = try lockForStart(record)
-        guard let monitor = try launch(record, cleansUp: false) else { return }
+        guard let monitor = try launch(record, lock: lock.raw) else { return }
         do throws(MonitorError) {
             try monitor.start()
         } catch {
@@ -36,7 +36,7 @@ extension Engine {
         let client: AttachClient
         do {
             let lock = try lockForStart(record)
-            guard let monitor = try launch(record, cleansUp: true) else {
+            guard let monitor = try launch(record, lock: lock.raw) else {
                 throw EngineError(.conflict, "container \(record.name) is running: attach to it")
             }
             do throws(MonitorError) {
@@ -131,7 +131,7 @@ extension Engine {
 
     /// Sets a container up and starts its monitor, which has created it and waits for the word.
     /// - Returns: nil when it runs already, or will when its restart is due.
-    private func launch(_ record: ContainerRecord, cleansUp: Bool) throws(EngineError) -> MonitorProcess? {
+    private func launch(_ record: ContainerRecord, lock: Int32) throws(EngineError) -> MonitorProcess? {
         if let status = try status(of: record.id), status.monitor != nil || status.process != nil {
             return nil
         }
@@ -143,7 +143,7 @@ extension Engine {
             let program = try programs.find("apus-monitor")
             let monitor = try engineErrors {
                 let monitor = try MonitorProcess.launch(
-                    program, prepared.request, descriptors: prepared.descriptors)
+                    program, prepared.request, descriptors: prepared.descriptors, lock: lock)
                 try monitor.waitUntilCreated()
                 return monitor
             }

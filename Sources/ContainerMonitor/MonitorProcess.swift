@@ -24,9 +24,12 @@ public final class MonitorProcess {
     deinit { reapStarter() }
 
     /// Executes the monitor's program and gives it the request; does not wait for what it does.
-    /// - Parameter descriptors: those that `request.descriptors` gives numbers to.
+    /// - Parameters:
+    ///   - descriptors: those that `request.descriptors` gives numbers to.
+    ///   - lock: of the container. The monitor holds it too until its record is there: who gets it
+    ///     from a starter that was killed finds the monitor.
     public static func launch(
-        _ program: String, _ request: MonitorRequest, descriptors: [Int32] = []
+        _ program: String, _ request: MonitorRequest, descriptors: [Int32] = [], lock: Int32? = nil
     ) throws(MonitorError) -> MonitorProcess {
         let bytes = request.json.bytes()
         guard bytes.count <= ControlMessage.limit else {
@@ -37,7 +40,8 @@ public final class MonitorProcess {
         }
         return try system { () throws(SystemError) in
             let pair = try UnixSocket.pair()
-            let starter = try Spawn.start(program, [program], descriptors: [nil, nil, nil, pair.second.raw])
+            let starter = try Spawn.start(
+                program, [program], descriptors: [nil, nil, nil, pair.second.raw, lock])
             let monitor = MonitorProcess(control: pair.first, starter: starter)
             do throws(SystemError) {
                 try UnixSocket.send(monitor.control.raw, bytes, descriptors: descriptors)

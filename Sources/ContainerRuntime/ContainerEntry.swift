@@ -67,15 +67,25 @@ struct ContainerEntry {
             return try start(into: target)
         }
         return try during("make a process in the container") { () throws(SystemError) in
-            if needsHelper {
-                return try UserNamespace.child(
-                    of: initial,
+            func startByHelper(user: Int32, pid: Int32) throws(SystemError) -> ChildProcess {
+                try UserNamespace.child(
+                    of: user,
                     before: { () throws(SystemError) in try plan.writeOOMScore(below: procfs) }
                 ) { () throws(SystemError) in
                     if namespaces.contains(where: { $0.type == .pid }) {
-                        try Namespace.join(initial, kinds: LinuxNamespace.Kind.pid.flag)
+                        try Namespace.join(pid, kinds: LinuxNamespace.Kind.pid.flag)
                     }
                     return try start()
+                }
+            }
+            if needsHelper {
+                do throws(SystemError) {
+                    return try startByHelper(user: initial, pid: initial)
+                } catch  where error.operation == UserNamespace.entering && error.errno == .invalid {
+                    // Before Linux 5.8 setns(2) takes no pidfd.
+                    let user = try Namespace.open("user", of: record.pid, heldBy: initial)
+                    let pid = try Namespace.open("pid", of: record.pid, heldBy: initial)
+                    return try startByHelper(user: user.raw, pid: pid.raw)
                 }
             }
             guard namespaces.contains(where: { $0.type == .pid }) else { return try start() }

@@ -2,10 +2,10 @@ import ContainerRuntime
 import LinuxSystem
 
 extension Monitor {
-    /// The monitor's program. Descriptor 3 is the control socket.
+    /// The monitor's program. Descriptor 3 is the control socket, 4 the container's lock.
     ///
     /// It leaves its starter behind: a control group, a session and a parent of
-    /// its own, no descriptor but the control socket, no working directory, no
+    /// its own, no descriptor but those two, no working directory, no
     /// signal of the terminal's or of a dead peer's.
     public static func main() -> Never {
         // systemd ends a service or a session with all processes of its group (systemd.kill(5)), and
@@ -37,7 +37,7 @@ extension Monitor {
         SignalMask.ignore([
             SIGHUP, SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM, SIGUSR1, SIGUSR2,
         ])
-        DescriptorTable.closeAll(except: [0, 1, 2, 3])
+        DescriptorTable.closeAll(except: [0, 1, 2, 3, 4])
         try? FD.setCloseOnExec(3, true)
         // Orphans of the runtime, the container's process among them, become ours.
         _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0, 0)
@@ -53,6 +53,7 @@ extension Monitor {
         do throws(MonitorError) {
             let monitor = try Monitor(control: control, oomScore: oomScore)
             close(raw)
+            close(4)
             monitor.startRun(restarting: false)
             do throws(SystemError) { try monitor.run() } catch { throw MonitorError(error) }
             try? File.unlink(monitor.request.attachSocket)

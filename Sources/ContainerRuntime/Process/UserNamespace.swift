@@ -44,6 +44,9 @@ enum UserNamespace {
         _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0, 0, 0, 0, 0)
     }
 
+    /// What has failed when `child` throws anything but an error of clone3(2).
+    static let entering = "enter the user namespace"
+
     /// Makes a child in a user namespace that exists already.
     ///
     /// Whoever enters a user namespace cannot come back, so a helper enters it and
@@ -81,9 +84,9 @@ enum UserNamespace {
         var words: [Int32] = [0, -1, 0, 0]
         let size = words.count * MemoryLayout<Int32>.size
         let count = words.withUnsafeMutableBytes { read(answer.reading.raw, $0.baseAddress, size) }
-        guard count == size else { throw SystemError("enter the user namespace", "", .io) }
+        guard count == size else { throw SystemError(entering, "", .io) }
         guard words[2] == 0 else {
-            throw SystemError(words[3] == 1 ? "clone3" : "enter the user namespace", "", Errno(words[2]))
+            throw SystemError(words[3] == 1 ? "clone3" : entering, "", Errno(words[2]))
         }
         return ChildProcess(pid: words[0], pidfd: Descriptor(owning: words[1]))
     }

@@ -77,7 +77,7 @@ import Testing
     }
 
     /// clone3 puts the child into the v2 group at its birth.
-    @Test func clonesIntoTheGroup() throws {
+    @Test(.birthInCgroups) func clonesIntoTheGroup() throws {
         try CgroupView.unified.run {
             let fixture = CgroupFixture()
             let cgroup = try fixture.create()

@@ -90,7 +90,7 @@ func inChild(_ body: () -> Int32) throws -> Int32 {
         }
     }
 
-    @Test func listenerIsHandedOver() throws {
+    @Test(.pidfdGetfd) func listenerIsHandedOver() throws {
         let directory = "/tmp/apus-seccomp-\(getpid())"
         try File.makeDirectory(directory)
         defer { try? File.removeTree(directory) }
