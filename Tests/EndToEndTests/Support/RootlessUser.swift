@@ -13,6 +13,7 @@ final class RootlessUser {
 
     let host: Host
     let bundle: String
+    private let runtime: String
     private let hasRanges: Bool
     private var searchPath: String
     private(set) var config: JSON = .null
@@ -28,6 +29,14 @@ final class RootlessUser {
         isNamespaceRoot = namespaceRoot
         searchPath = ranges ? Programs.searchPath : "/no/helpers:/bin:/usr/bin"
         bundle = host.path("bundle")
+        if Programs.peer == nil {
+            // Where it was built others may see nothing, as in root's home.
+            runtime = host.path("program/apus-runtime")
+            try File.makeDirectories(host.path("program"))
+            try ProgramRun.tool("cp", Programs.runtime, runtime)
+        } else {
+            runtime = Programs.find("runc") ?? "runc"
+        }
         for directory in [bundle, "\(bundle)/rootfs", host.path("xdg"), host.path("bin")] {
             try File.makeDirectories(directory)
         }
@@ -96,7 +105,6 @@ final class RootlessUser {
 
     /// The whole line that runs the runtime as the user.
     func command(_ arguments: [String], globals: [String] = []) -> [String] {
-        let runtime = Programs.peer == nil ? Programs.runtime : Programs.find("runc") ?? "runc"
         var command = [
             "env", "-i", "PATH=\(searchPath)", "XDG_RUNTIME_DIR=\(runtimeDirectory)", "TERM=xterm",
             runtime,
