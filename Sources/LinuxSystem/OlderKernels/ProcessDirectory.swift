@@ -8,7 +8,7 @@ extension Pidfd {
     static func openDirectory(of pid: pid_t) throws(SystemError) -> Descriptor {
         hasDirectories.store(true, ordering: .relaxed)
         do throws(SystemError) {
-            let directory = try File.open("/proc/\(pid)", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            let directory = try File.open("/proc/\(number(of: pid))", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             guard try Mount.fileSystemType(of: directory.raw) == Procfs.magic else {
                 throw SystemError("verify procfs", "/proc", .crossDevice)
             }
@@ -16,6 +16,19 @@ extension Pidfd {
         } catch  where error.errno == .noEntry {
             throw SystemError("open process", "\(pid)", .noProcess)
         }
+    }
+
+    /// What the procfs at hand calls a process. It may be of a PID namespace above ours, where our
+    /// numbers are others': then it has to be a child of the calling thread.
+    private static func number(of pid: pid_t) throws(SystemError) -> String {
+        if try File.readLink("/proc/self") == "\(getpid())" { return "\(pid)" }
+        for child in try File.readText("/proc/thread-self/children").split(separator: " ") {
+            guard let status = try? File.readText("/proc/\(child)/status"),
+                let line = status.split(separator: "\n").first(where: { $0.hasPrefix("NSpid:") })
+            else { continue }
+            if line.split(separator: "\t").last == "\(pid)" { return String(child) }
+        }
+        throw SystemError("open process", "\(pid)", .noProcess)
     }
 
     /// poll(2) whose first entry waits for the end of a process, by a descriptor that `open` or
