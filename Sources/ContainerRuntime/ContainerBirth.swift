@@ -63,6 +63,7 @@ struct ContainerBirth {
                 }
             }
         }
+        if MountStage.isNeeded { plan.runtimeEnters = !plan.rootless.isUser && !Rootless.isInUserNamespace }
         // One that this process made is the container's.
         defer { Mount.leaveStage() }
         plan.foreign.append(ends.first.raw)

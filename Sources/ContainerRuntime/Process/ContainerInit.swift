@@ -212,15 +212,13 @@ final class ContainerInit {
             throw RuntimeError(.unsupported, "a container without a mount namespace needs Linux 5.12")
         }
         try Rootfs.prepareMounts(plan.rootfs, plan.propagation)
-        do throws(SystemError) {
-            return Rootfs(root: try Rootfs.mountOnStage(plan.rootfs, plan.propagation))
-        } catch {
-            // The host's root may reach more than a user namespace's; without root the runtime has
-            // no more rights than this process.
-            guard error.errno == .accessDenied, plan.namespaces.hasUser, !plan.rootless.isUser else {
-                throw RuntimeError(.system, "mount the root file system \(plan.rootfs)", cause: error)
-            }
+        guard plan.namespaces.hasUser, plan.runtimeEnters else {
+            return Rootfs(
+                root: try during("mount the root file system \(plan.rootfs)") { () throws(SystemError) in
+                    try Rootfs.mountOnStage(plan.rootfs, plan.propagation)
+                })
         }
+        // Only the runtime may reach it for certain.
         var opened = try ask(.mount(SyncMessage.rootPosition))
         guard let root = opened.takeFirst(), let stage = opened.takeFirst() else {
             throw RuntimeError(.system, "the runtime sent no root file system")

@@ -23,6 +23,9 @@ struct InitPlan {
     /// it comes with the word to go on.
     var entrance: CgroupEntrance?
     var isBornInCgroup: Bool
+    /// Whether the runtime may enter the container's mount namespace, and come back: without root
+    /// it may not, and in a user namespace its own mounts belong to others.
+    var runtimeEnters = true
     var rootless: Rootless
     var reporter: RuntimeReporter
 
