@@ -43,7 +43,7 @@ import Testing
         #expect(udp("127.0.0.1", 18053) == "dns-one\n")
         #expect(udp(host, 18053) == "dns-one\n")
         #expect(tcp("127.0.0.1", 18081) == "web-two\n")
-        #expect(tcp(host, 18081) == "")
+        #expect(tcp(host, 18081, patience: 1) == "")
         // From container to container: directly, and by the host's addresses.
         #expect(tcp(second.address.description, 80, in: one) == "web-two\n")
         #expect(tcp(host, 18080, in: two) == "web-one\n")
@@ -52,7 +52,7 @@ import Testing
         // To itself by the host's address.
         #expect(tcp(host, 18080, in: one) == "web-one\n")
         // The host's loopback stays out of reach.
-        #expect(tcp(host, 18081, in: one) == "")
+        #expect(tcp(host, 18081, in: one, patience: 1) == "")
         let secret = Server(
             "exec socat -t5 TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'cat >/dev/null & echo secret'",
             ready: { shell("ss -lnt").contains(":18082 ") })
@@ -60,7 +60,7 @@ import Testing
         _ = two.run(
             "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.201.2.1; sysctl -qw net.ipv4.conf.all.route_localnet=1"
         )
-        #expect(tcp("127.0.0.1", 18082, in: two) == "")
+        #expect(tcp("127.0.0.1", 18082, in: two, patience: 1) == "")
 
         try test.network.tearDown(containerID: "one")
         #expect(tcp("127.0.0.1", 18081) == "web-two\n")
@@ -97,14 +97,14 @@ import Testing
         defer { shell("ip link del \(far)") }
         _ = neighbour.run("ip addr add 198.51.100.2/24 dev eth9; ip link set eth9 up; ip link set lo up")
         #expect(tcp("198.51.100.1", 18090, in: neighbour) == "hello\n")
-        #expect(tcp("198.51.100.1", 18091, in: neighbour) == "")
+        #expect(tcp("198.51.100.1", 18091, in: neighbour, patience: 1) == "")
         // Neither by a route to the containers, nor by a forged loopback address.
         _ = neighbour.run("ip route add 10.201.3.0/24 via 198.51.100.1")
-        #expect(tcp(attachment.address.description, 80, in: neighbour) == "")
+        #expect(tcp(attachment.address.description, 80, in: neighbour, patience: 1) == "")
         _ = neighbour.run(
             "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 198.51.100.1; sysctl -qw net.ipv4.conf.all.route_localnet=1"
         )
-        #expect(tcp("127.0.0.1", 18091, in: neighbour) == "")
+        #expect(tcp("127.0.0.1", 18091, in: neighbour, patience: 1) == "")
 
         // Outward, with the host's address.
         let outside = Server(
@@ -253,7 +253,7 @@ import Testing
         let first = try one.attach("one", to: test, "18150:80")
         let server = one.serve("TCP", port: 80, answer: "one")
         shell("nft delete table ip \(test.network.configuration.table)")
-        #expect(tcp("127.0.0.1", 18150) == "")
+        #expect(tcp("127.0.0.1", 18150, patience: 1) == "")
         shell("ip link set \(test.bridge) down")
         let two = try TestContainer()
         let second = try two.attach("two", to: test, "18151:80")
@@ -348,8 +348,12 @@ func eventually(_ condition: () -> Bool) -> Bool {
     return false
 }
 
-func tcp(_ address: String, _ port: Int, in container: TestContainer? = nil) -> String {
-    let command = "echo x | socat -t5 -T5 - TCP:\(address):\(port),connect-timeout=1 2>/dev/null"
+/// - Parameter patience: seconds to connect in: few where no answer is expected, and enough for a
+///   busy machine where one is.
+func tcp(
+    _ address: String, _ port: Int, in container: TestContainer? = nil, patience: Int = 10
+) -> String {
+    let command = "echo x | socat -t10 -T10 - TCP:\(address):\(port),connect-timeout=\(patience) 2>/dev/null"
     return container?.run(command) ?? shell(command)
 }
 
