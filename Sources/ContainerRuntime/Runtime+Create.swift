@@ -42,15 +42,8 @@ extension Runtime {
             throw RuntimeError(.invalidConfig, "process must be specified")
         }
         process.env += options.environment
-        if process.terminal, options.consoleSocket == nil, !options.returnsTerminal {
-            throw RuntimeError(
-                .invalidConfig,
-                "cannot allocate tty if the runtime will detach without setting console socket")
-        }
-        guard process.terminal || options.consoleSocket == nil else {
-            throw RuntimeError(
-                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
-        }
+        try process.checkTerminal(
+            consoleSocket: options.consoleSocket, returnsTerminal: options.returnsTerminal)
         let linux = bundle.config.linux ?? LinuxSpec()
         try rootless.check(bundle.config)
         try process.user.check(in: linux)
@@ -76,13 +69,8 @@ extension Runtime {
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
-            var record = StateRecord(
-                ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
-                created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
-            record.annotations = bundle.config.annotations
-            record.noPivot = options.noPivot
+            var record = StateRecord(id, of: bundle, noPivot: options.noPivot)
             record.sharesPIDs = !namespaces.isNew(.pid)
-            record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             if !process.terminal { record.streams = StandardStreams.pipes(options.streams) }
             let cgroups = try planCgroups(linux, record, options.cgroupManager)
             record.cgroup = cgroups.json
@@ -94,11 +82,8 @@ extension Runtime {
                 resources: linux.resources)
             reporter.trace?.did("state", "make \(root)/\(id)")
             do throws(RuntimeError) {
-                // Without root's rights a process can be moved only while it is its maker's. And a v2
-                // group is joined by being born in it, so it has to be complete before.
-                let isLate =
-                    cgroups.isLate
-                    && (cgroups.unit != nil || namespaces.joinedUser == nil && !rootless.doesWithoutCgroups)
+                // A v2 group is joined by being born in it, so it has to be complete before.
+                let isLate = cgroups.isLate && (cgroups.unit != nil || namespaces.joinedUser == nil)
                 // Where nothing has to be made before the process, that is made first, and sets up
                 // its file systems while the rest is done.
                 if !isLate || cgroups.layout.kind != .legacy {

@@ -1,3 +1,4 @@
+import CommandGrammar
 import ContainerRuntime
 import LinuxSystem
 
@@ -12,6 +13,34 @@ struct ForegroundProcess {
         for fatal in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP] { sigdelset(&all, fatal) }
         sigprocmask(SIG_BLOCK, &all, nil)
         if subreaper { _ = linux_syscall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0, 0) }
+    }
+
+    /// The same for a container's first process, whose terminal is relayed here.
+    static func prepare(_ values: Values, consoleSocket: String?) throws(RuntimeError) {
+        if consoleSocket != nil {
+            throw RuntimeError(
+                .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty")
+        }
+        prepare(subreaper: !values.bool("no-subreaper"))
+    }
+
+    /// Waits for the process's end, and deletes its container then.
+    /// - Returns: the exit code.
+    static func finish(
+        _ container: inout CreatedContainer, _ id: String, _ runtime: Runtime, _ values: Values,
+        keepsContainer: Bool = false
+    ) throws(RuntimeError) -> Int32 {
+        let code: Int32
+        do {
+            code = try wait(&container)
+        } catch {
+            try? runtime.delete(id, force: true)
+            throw RuntimeError(.system, "\(error)")
+        }
+        if keepsContainer { return code }
+        let log = try RuntimeLog(values)
+        try runtime.delete(id) { log.fail("\($0)") }
+        return code
     }
 
     static func wait(_ container: inout CreatedContainer) throws -> Int32 {

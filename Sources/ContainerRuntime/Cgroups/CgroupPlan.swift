@@ -45,7 +45,8 @@ final class CgroupPlan {
 
     /// Whether the group is joined only when the process exists already: the kernel is spared the
     /// way through a v2 group's birth, or systemd wants a process to make a scope for.
-    var isLate: Bool { unit != nil || layout.kind != .unified }
+    /// Without root's rights it can be moved only while it is its maker's.
+    var isLate: Bool { unit != nil || layout.kind != .unified && !isRootless }
 
     /// Each hierarchy's key (see `Cgroup.paths`) and the group's directory in it.
     var paths: [(key: String, path: String)] {

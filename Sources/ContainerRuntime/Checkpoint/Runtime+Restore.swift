@@ -13,27 +13,15 @@ extension Runtime {
         guard let process = bundle.config.process else {
             throw RuntimeError(.invalidConfig, "process must be specified")
         }
-        if process.terminal, options.consoleSocket == nil, !options.returnsTerminal {
-            throw RuntimeError(
-                .invalidConfig,
-                "cannot allocate tty if the runtime will detach without setting console socket")
-        }
-        guard process.terminal || options.consoleSocket == nil else {
-            throw RuntimeError(
-                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
-        }
+        try process.checkTerminal(
+            consoleSocket: options.consoleSocket, returnsTerminal: options.returnsTerminal)
         let linux = bundle.config.linux ?? LinuxSpec()
         let images = try CheckpointImages(options.criu, log: RestoreWork.log, making: false)
 
         let directory = try StateDirectory(creating: id, root: root)
         do throws(RuntimeError) {
-            var record = StateRecord(
-                ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
-                created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
-            record.annotations = bundle.config.annotations
-            record.noPivot = options.noPivot
+            var record = StateRecord(id, of: bundle, noPivot: options.noPivot)
             record.sharesPIDs = !linux.namespaces.contains { $0.type == .pid && $0.path == nil }
-            record.hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
             if !process.terminal { record.streams = StandardStreams.pipes([nil, nil, nil]) }
             let cgroups = try planCgroups(linux, record, .cgroupfs)
             record.cgroup = cgroups.json

@@ -88,3 +88,19 @@ struct Console: ~Copyable {
         }
     }
 }
+
+extension ProcessSpec {
+    /// - Parameter returnsTerminal: the caller takes care of it itself.
+    /// - Throws: `.invalidConfig` for a terminal that nobody would have, or a socket without one.
+    func checkTerminal(consoleSocket: String?, returnsTerminal: Bool) throws(RuntimeError) {
+        if terminal, consoleSocket == nil, !returnsTerminal {
+            throw RuntimeError(
+                .invalidConfig,
+                "cannot allocate tty if the runtime will detach without setting console socket")
+        }
+        guard terminal || consoleSocket == nil else {
+            throw RuntimeError(
+                .invalidConfig, "cannot use console socket if the runtime will not allocate a tty")
+        }
+    }
+}

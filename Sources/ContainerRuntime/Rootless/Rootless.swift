@@ -9,16 +9,19 @@ import LinuxSystem
 public struct Rootless: Equatable, Sendable {
     /// The effective user is not root.
     public var isUser: Bool
+    private let cgroupsMayRefuse: Bool?
+
     /// Control groups may refuse: a container without limits and without a path of its own does
     /// without them.
-    public var doesWithoutCgroups: Bool
+    public var doesWithoutCgroups: Bool { cgroupsMayRefuse ?? (isUser || Self.isInUserNamespace) }
 
     /// - Parameters:
     ///   - isUser: nil asks the kernel.
-    ///   - doesWithoutCgroups: nil decides by who runs this.
+    ///   - doesWithoutCgroups: nil decides by who runs this, when it matters: most commands need
+    ///     not ask the kernel.
     public init(isUser: Bool? = nil, doesWithoutCgroups: Bool? = nil) {
         self.isUser = isUser ?? (geteuid() != 0)
-        self.doesWithoutCgroups = doesWithoutCgroups ?? (self.isUser || Self.isInUserNamespace)
+        cgroupsMayRefuse = doesWithoutCgroups
     }
 
     /// Whether this is another user namespace than the host's, which maps all IDs to themselves

@@ -94,3 +94,15 @@ struct StateRecord: JSONDocument {
         return .object(object)
     }
 }
+
+extension StateRecord {
+    /// Of a container that is going to be made from a bundle.
+    init(_ id: String, of bundle: Bundle, noPivot: Bool) {
+        self.init(
+            ociVersion: bundle.config.ociVersion, id: id, bundle: bundle.path, rootfs: bundle.rootfs,
+            created: "\(Timestamp.now)", owner: Rootless.name(of: getuid()))
+        annotations = bundle.config.annotations
+        self.noPivot = noPivot
+        hasPoststopHooks = !(bundle.config.hooks?.poststop.isEmpty ?? true)
+    }
+}

@@ -11,13 +11,13 @@ public final class MountStage {
     public var raw: Int32 { root.raw }
 
     /// Whether this kernel needs one.
-    public static var isNeeded: Bool {
+    public static let isNeeded = {
         // Without a size it says EINVAL before it looks at anything else.
         let result = "".withCString {
             linux_syscall(Int(SYS_mount_setattr), -1, Int(bitPattern: $0), 0, 0, 0, 0)
         }
         return result != Int(-EINVAL)
-    }
+    }()
 
     /// Mounts one on a directory.
     /// - Parameter directory: open on the same.

@@ -59,25 +59,9 @@ enum RestoreCommand {
         options.noPivot = values.bool("no-pivot")
         options.returnsTerminal = !isDetached
         let runtime = try values.runtime
-        if !isDetached {
-            if options.consoleSocket != nil {
-                throw RuntimeError(
-                    .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty"
-                )
-            }
-            ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper"))
-        }
+        if !isDetached { try ForegroundProcess.prepare(values, consoleSocket: options.consoleSocket) }
         var container = try runtime.restore(id, bundle: values.string("bundle") ?? "", options: options)
         if isDetached { return 0 }
-        let code: Int32
-        do {
-            code = try ForegroundProcess.wait(&container)
-        } catch {
-            try? runtime.delete(id, force: true)
-            throw RuntimeError(.system, "\(error)")
-        }
-        let log = try RuntimeLog(values)
-        try runtime.delete(id) { log.fail("\($0)") }
-        return code
+        return try ForegroundProcess.finish(&container, id, runtime, values)
     }
 }

@@ -29,14 +29,7 @@ enum RunCommand {
         let options = try CreateCommand.options(values)
         let runtime = try values.tracedRuntime
         let isDetached = values.bool("detach")
-        if !isDetached {
-            if options.consoleSocket != nil {
-                throw RuntimeError(
-                    .invalidConfig, "cannot use console socket if the runtime will not detach or allocate tty"
-                )
-            }
-            ForegroundProcess.prepare(subreaper: !values.bool("no-subreaper"))
-        }
+        if !isDetached { try ForegroundProcess.prepare(values, consoleSocket: options.consoleSocket) }
         var container: CreatedContainer
         do throws(RuntimeError) {
             container = try runtime.run(id, bundle: values.string("bundle") ?? "", options: options)
@@ -46,18 +39,8 @@ enum RunCommand {
             throw error
         }
         if isDetached { return 0 }
-        let code: Int32
-        do {
-            code = try ForegroundProcess.wait(&container)
-        } catch {
-            try? runtime.delete(id, force: true)
-            throw RuntimeError(.system, "\(error)")
-        }
-        if !values.bool("keep") {
-            let log = try RuntimeLog(values)
-            try runtime.delete(id) { log.fail("\($0)") }
-        }
-        return code
+        return try ForegroundProcess.finish(
+            &container, id, runtime, values, keepsContainer: values.bool("keep"))
     }
 }
 
