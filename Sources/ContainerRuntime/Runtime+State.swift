@@ -88,7 +88,7 @@ extension Runtime {
         guard record.pid > 0 else { return missingStatus(directory) }
         guard try isAlive(record) else { return .stopped }
         if directory.isWaitingForStart { return .created }
-        if isFrozen(try cgroup(record)) { return .paused }
+        if isFrozen(try cgroup(record, isForFreezing: true)) { return .paused }
         return .running
     }
 
@@ -133,10 +133,10 @@ extension Runtime {
     }
 
     /// nil when none was made.
-    static func cgroup(_ record: StateRecord) throws(RuntimeError) -> Cgroup? {
+    static func cgroup(_ record: StateRecord, isForFreezing: Bool = false) throws(RuntimeError) -> Cgroup? {
         guard let recorded = record.cgroup else { return nil }
         do throws(CgroupError) {
-            return try Cgroup.load(recorded)
+            return try Cgroup.load(recorded, isForFreezing: isForFreezing)
         } catch {
             throw RuntimeError(.system, "\(error)")
         }

@@ -131,7 +131,9 @@ public final class Cgroup {
 
     /// The group that `json` described. It may be gone meanwhile: then it has no
     /// processes, and deleting it is no error.
-    public static func load(_ json: JSON) throws(CgroupError) -> Cgroup {
+    ///
+    /// - Parameter isForFreezing: opens only what tells `freezerState`.
+    public static func load(_ json: JSON, isForFreezing: Bool = false) throws(CgroupError) -> Cgroup {
         guard let layout = json["layout"]?.string.flatMap(Layout.init), let paths = json["paths"]?.object
         else {
             throw CgroupError(.invalid, "the recorded cgroup is malformed")
@@ -143,6 +145,8 @@ public final class Cgroup {
                 throw CgroupError(.invalid, "the recorded cgroup is malformed")
             }
             let controllers = key.split(separator: ",").map(String.init)
+            let freezes = layout == .unified ? controllers.isEmpty : controllers.contains("freezer")
+            guard freezes || !isForFreezing else { continue }
             if let found = try CgroupDirectory.find(path, controllers.isEmpty ? .v2 : .v1, controllers) {
                 directories.append(found)
             }
