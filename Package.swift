@@ -120,6 +120,10 @@ let package = Package(
         .executableTarget(
             name: "older-kernel", dependencies: ["LinuxSystem"], path: "Tests/OlderKernel",
             swiftSettings: strict),
+        // Kills a command at a system call that changes the disk.
+        .executableTarget(
+            name: "crash-point", dependencies: ["LinuxSystem", "CLinux"], path: "Tests/CrashPoint",
+            swiftSettings: strict),
 
         tests("JSONTextTests", ["JSONText"]),
         tests(

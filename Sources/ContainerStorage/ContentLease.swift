@@ -112,16 +112,14 @@ extension Store {
     /// recorded. What no image uses may, after a power failure, have its name
     /// and not its bytes: so it counts only within the boot that made it.
     private func discardContentOfEarlierBoots(_ lock: borrowing FileLock) throws(StorageError) {
-        let boot = try storing("read", "the boot's id") { () throws(SystemError) in
-            try File.read("/proc/sys/kernel/random/boot_id", limit: 64)
-        }
-        if (try? File.read(StoreLayout.boot, at: directory.raw, limit: 64)) == boot { return }
+        let boot = try Self.currentBoot()
+        if lastBoot == boot { return }
         // Not atomic with respect to others (flock(2)): the loser finds the work done.
         let raw = lock.raw
         _ = try storing("lock", "the store's content") { () throws(SystemError) in
             try retrying("lock", "content") { flock(raw, LOCK_EX) }
         }
-        if (try? File.read(StoreLayout.boot, at: directory.raw, limit: 64)) != boot {
+        if lastBoot != boot {
             _ = try collectGarbageLocked()
             try storing("write", StoreLayout.boot) { () throws(SystemError) in
                 try File.replace(StoreLayout.boot, at: directory.raw, with: boot)
@@ -130,5 +128,20 @@ extension Store {
         _ = try storing("lock", "the store's content") { () throws(SystemError) in
             try retrying("lock", "content") { flock(raw, LOCK_SH) }
         }
+    }
+
+    /// nil before the first content.
+    private var lastBoot: [UInt8]? { try? File.read(StoreLayout.boot, at: directory.raw, limit: 64) }
+
+    private static func currentBoot() throws(StorageError) -> [UInt8] {
+        try storing("read", "the boot's id") { () throws(SystemError) in
+            try File.read("/proc/sys/kernel/random/boot_id", limit: 64)
+        }
+    }
+
+    /// After a power failure files may be back that were removed just before.
+    var mayHoldContentOfEarlierBoots: Bool {
+        guard let lastBoot else { return false }
+        return (try? Self.currentBoot()) != lastBoot
     }
 }

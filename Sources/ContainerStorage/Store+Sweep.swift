@@ -48,6 +48,8 @@ extension Store {
             try collectGarbage()
             swept.content = true
         }
+        // A lease does the rest when it is the first of a boot.
+        if mayHoldContentOfEarlierBoots, try isContentFree() { _ = try lease() }
         try emptyTrash()
         if stale { refreshIndex() }
         sweepLocks()

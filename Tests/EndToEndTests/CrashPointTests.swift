@@ -1,0 +1,319 @@
+import LayerArchive
+import LinuxSystem
+import Testing
+
+extension EndToEnd {
+    /// Everything that a command started is killed before a system call that changes the disk, at one
+    /// call after another (Tests/CrashPoint). What is there then must open, be either what was before
+    /// or what would have been after, and let the command succeed.
+    ///
+    /// - `APUS_CRASH_POINTS`: at how many calls of each command, spread evenly (default 24; `all`)
+    @Suite(.ours, .needs("mkfs.ext4", "losetup")) struct CrashPointTests {
+        static let points: Int? = {
+            let given = Programs.environment("APUS_CRASH_POINTS") ?? "24"
+            return given == "all" ? nil : Int(given) ?? 24
+        }()
+
+        enum Operation: String, CaseIterable, CustomTestStringConvertible {
+            case pull, pullSharedLayers, load, importing, tag, untag, rmi, create, rm, volumeCreate,
+                volumeRemove
+            var testDescription: String { rawValue }
+        }
+
+        /// A killed process: the kernel keeps what was written.
+        @Test(arguments: Operation.allCases) func killed(_ operation: Operation) throws {
+            try Host.with { host in
+                let scene = try Scene(host, operation)
+                var cases = Tally()
+                for point in scene.sample(Self.points) {
+                    try scene.restore()
+                    guard try scene.crash(at: point) else { continue }
+                    cases.add(try scene.verify("\(operation.rawValue), killed at call \(point)"))
+                }
+                cases.print(operation.rawValue, "killed", scene.calls)
+            }
+        }
+
+        /// A power cut: what the kernel had not written yet is gone, too.
+        @Test(arguments: Operation.allCases) func powerLost(_ operation: Operation) throws {
+            try Host.with { host in
+                let disk = try Disk(host)
+                let scene = try Scene(host, operation, on: disk)
+                var cases = Tally()
+                for (index, point) in scene.sample(Self.points.map { max($0 / 2, 1) }).enumerated() {
+                    try scene.restore()
+                    // Every other time the kernel had written some of it by itself.
+                    guard try scene.crash(at: point, syncAt: index % 2 == 0 ? nil : max(point / 2, 1)) else {
+                        continue
+                    }
+                    try disk.losePower()
+                    cases.add(try scene.verify("\(operation.rawValue), power lost at call \(point)"))
+                }
+                cases.print(operation.rawValue, "power lost", scene.calls)
+            }
+        }
+    }
+}
+
+/// How many points left the state of before, and how many that of after.
+private struct Tally {
+    var before = 0
+    var after = 0
+
+    mutating func add(_ isAfter: Bool) {
+        if isAfter { after += 1 } else { before += 1 }
+    }
+
+    func print(_ operation: String, _ how: String, _ calls: Int) {
+        Swift.print(
+            "crash points: \(operation), \(how): \(before + after) of \(calls) calls; left undone \(before), done \(after)"
+        )
+    }
+}
+
+/// One command, the store before it, and what the store is to be like before and after it.
+private final class Scene {
+    /// All programs are built into the same directory as the tests.
+    private static let tracer: String = {
+        let own = (try? File.readLink("/proc/self/exe")) ?? ""
+        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/crash-point"
+    }()
+
+    private let host: Host
+    private let disk: Disk?
+    private let arguments: [String]
+    private let environment: [String]
+    private let before: [String]
+    private let after: [String]
+    /// The calls of the command by which it changes the disk.
+    let calls: Int
+
+    init(_ host: Host, _ operation: EndToEnd.CrashPointTests.Operation, on disk: Disk? = nil) throws {
+        self.host = host
+        self.disk = disk
+        environment = host.environment + ["SOURCE_DATE_EPOCH=0"]
+        arguments = try Self.prepare(host, operation)
+        // The first command after the last one's end sweeps.
+        try host.ok("images")
+        before = try Self.inventory(host)
+        try Self.keep(host, disk)
+        let report = host.path("calls")
+        let finished = try ProgramRun.run(
+            [Self.tracer, "--report", report] + host.command + arguments,
+            environment: environment)
+        guard finished.exit == 0 else { throw Unexpected("\(finished)") }
+        calls = Int(try File.readText(report).trimmed) ?? 0
+        try host.ok("images")
+        after = try Self.inventory(host)
+        guard calls > 0, before != after else { throw Unexpected("\(arguments) changes nothing") }
+    }
+
+    private static func prepare(_ host: Host, _ operation: EndToEnd.CrashPointTests.Operation) throws
+        -> [String]
+    {
+        var extra = TarBuilder()
+        for index in 0..<8 {
+            extra.add("dir\(index)/", .directory)
+            extra.add("dir\(index)/file", .file, String(repeating: "x", count: 9_000))
+        }
+        var small = TarBuilder()
+        small.add("etc/", .directory)
+        small.add("etc/motd", .file, "hello\n")
+        let image = ImageBuilder(small.archive, extra.archive)
+        let layout = host.path("layout")
+        try image.writeLayout(to: layout, tag: "v1")
+        try ImageBuilder(small.archive).writeLayout(to: host.path("base"), tag: "v1")
+        let name = "localhost/crash:v1"
+        func pulled() throws -> String { try host.ok("pull", "-q", "oci:\(layout):v1") }
+        switch operation {
+        case .pull:
+            try host.ok("images")
+            return ["pull", "-q", "oci:\(layout):v1"]
+        case .pullSharedLayers:
+            try host.ok("pull", "-q", "oci:\(host.path("base")):v1")
+            return ["pull", "-q", "oci:\(layout):v1"]
+        case .load:
+            let archive = host.path("image.tar")
+            try File.replace(archive, with: try image.dockerArchive(tags: [name]), durable: false)
+            return ["load", "-q", "-i", archive]
+        case .importing:
+            let tar = host.path("root.tar")
+            try File.replace(tar, with: extra.archive, durable: false)
+            return ["import", tar, name]
+        case .tag: return ["tag", try pulled(), name]
+        case .untag:
+            let id = try pulled()
+            try host.ok("tag", id, name)
+            try host.ok("tag", id, "localhost/crash:v2")
+            return ["rmi", name]
+        case .rmi: return ["rmi", try pulled()]
+        case .create:
+            return ["create", "--name", "\(host.prefix)-c", "--network", "none", try pulled(), "true"]
+        case .rm:
+            let container = "\(host.prefix)-c"
+            try host.ok("create", "--name", container, "--network", "none", try pulled(), "true")
+            return ["rm", container]
+        case .volumeCreate: return ["volume", "create", "vol"]
+        case .volumeRemove:
+            try host.ok("volume", "create", "vol")
+            return ["volume", "rm", "vol"]
+        }
+    }
+
+    /// Which calls to crash at: all, or so many, spread over the command, with the first and the last.
+    func sample(_ points: Int?) -> [Int] {
+        guard let points, points < calls else { return Array(1...calls) }
+        guard points > 1 else { return [calls] }
+        return (0..<points).map { 1 + $0 * (calls - 1) / (points - 1) }
+    }
+
+    private static func keep(_ host: Host, _ disk: Disk?) throws {
+        if let disk {
+            try disk.keep()
+        } else {
+            try ProgramRun.tool("cp", "-a", host.root, host.path("root.kept"))
+        }
+    }
+
+    func restore() throws {
+        if let disk {
+            try disk.restore()
+        } else {
+            try File.removeTree(host.root)
+            try ProgramRun.tool("cp", "-a", host.path("root.kept"), host.root)
+        }
+        try? File.removeTree(host.runRoot)
+    }
+
+    /// - Returns: false when the command made fewer calls this time.
+    func crash(at call: Int, syncAt: Int? = nil) throws -> Bool {
+        let sync = syncAt.map { ["--sync-at", "\($0)"] } ?? []
+        let finished = try ProgramRun.run(
+            [Self.tracer, "--kill-at", "\(call)"] + sync + host.command + arguments,
+            environment: environment)
+        return finished.exit == 137
+    }
+
+    /// Uses the store as the next process would.
+    /// - Returns: whether the command had done its work.
+    func verify(_ moment: String) throws -> Bool {
+        try host.ok("ps", "-a")
+        try host.ok("images", "-a")
+        let found = try Self.inventory(host)
+        let isDone = found == after
+        if found != before, !isDone {
+            throw Unexpected(
+                "\(moment) left\n  \(found.joined(separator: "\n  "))\nneither as before\n  "
+                    + before.joined(separator: "\n  ") + "\nnor as after\n  "
+                    + after.joined(separator: "\n  "))
+        }
+        if isDone { return true }
+        let again = try ProgramRun.run(host.command + arguments, environment: environment)
+        guard again.exit == 0 else { throw Unexpected("\(moment), then: \(again)") }
+        try host.ok("images")
+        let end = try Self.inventory(host)
+        if end != after {
+            throw Unexpected(
+                "\(moment), then done again:\n  \(end.joined(separator: "\n  "))\nnot\n  "
+                    + after.joined(separator: "\n  "))
+        }
+        return false
+    }
+
+    /// What a user sees, what the store holds, and every layer's files to the byte.
+    private static func inventory(_ host: Host) throws -> [String] {
+        var lines: [String] = []
+        for list in [
+            ["images", "-a", "--format", "image {{.Repository}}:{{.Tag}}"],
+            ["ps", "-a", "--format", "container {{.Names}} {{.Status}}"],
+            ["volume", "ls", "--format", "volume {{.Name}}"],
+        ] {
+            let finished = try host.apus(list: list)
+            guard finished.exit == 0 else { throw Unexpected("\(finished)") }
+            lines += finished.lines
+        }
+        for place in ["blobs/sha256", "overlay/snapshots", "containers", "volumes", "ingest", "trash"] {
+            lines.append("\(try File.names(in: "\(host.root)/\(place)").count) in \(place)")
+        }
+        for name in try File.names(in: "\(host.root)/blobs/sha256") {
+            let bytes = try File.read("\(host.root)/blobs/sha256/\(name)")
+            if "\(Digest.sha256(of: bytes))" != "sha256:\(name)" { lines.append("damaged blob \(name)") }
+        }
+        let layers = "\(host.root)/overlay/layers"
+        for name in try File.names(in: layers) {
+            // Not the layer's root itself: no entry of the layer tells its time.
+            let tree = "\(layers)/\(name)/diff"
+            let tar = try ProgramRun.run(
+                [
+                    Programs.find("tar") ?? "tar", "-C", tree, "--sort=name", "--xattrs",
+                    "--pax-option=delete=atime,delete=ctime", "--numeric-owner",
+                    "-cf",
+                    "-", "--",
+                ] + (try File.names(in: tree).sorted()))
+            guard tar.exit == 0 else { throw Unexpected("\(tar)") }
+            lines.append("layer \(Digest.sha256(of: tar.output))")
+        }
+        return lines.sorted()
+    }
+}
+
+/// An ext4 of its own below the store: it loses what was not written when the power is cut.
+private final class Disk {
+    private let host: Host
+    private let image: String
+    private let kept: String
+
+    init(_ host: Host) throws {
+        self.host = host
+        image = host.path("disk")
+        kept = host.path("disk.kept")
+        try ProgramRun.tool("truncate", "-s", "96M", image)
+        try ProgramRun.tool("mkfs.ext4", "-q", "-E", "lazy_itable_init=0", image)
+        try File.makeDirectories(host.root)
+        try mount()
+        host.later { [self] in try? unmount() }
+    }
+
+    /// The journal is written when somebody asks for it, not by the clock.
+    private func mount() throws {
+        try ProgramRun.tool("mount", "-o", "loop,commit=900", image, host.root)
+    }
+
+    private func unmount() throws {
+        // Whoever was killed may not be gone yet.
+        try host.eventually("unmount \(host.root)") {
+            for mount in Kernel.mounts().reversed() where mount.hasPrefix(host.root) { umount2(mount, 0) }
+            return !Kernel.mounts().contains { $0.hasPrefix(host.root) }
+        }
+    }
+
+    func keep() throws {
+        try unmount()
+        try copy(image, kept)
+        try mount()
+    }
+
+    func restore() throws {
+        try unmount()
+        try copy(kept, image)
+        try mount()
+    }
+
+    /// What is in the image now is what has reached the disk.
+    func losePower() throws {
+        try copy(image, "\(image).lost")
+        try unmount()
+        try File.rename("\(image).lost", to: image)
+        try mount()
+        try? File.removeTree(host.runRoot)
+        // The host has booted since.
+        try File.replace("\(host.root)/boot", with: Array("another boot\n".utf8), durable: false)
+    }
+
+    /// Into a new file: a loop device that still had the old one would be used again, with what it
+    /// remembers.
+    private func copy(_ source: String, _ target: String) throws {
+        try? File.unlink(target)
+        try ProgramRun.tool("cp", "--sparse=always", source, target)
+    }
+}
