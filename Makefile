@@ -13,7 +13,7 @@ release := .build/release
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=PATH env PATH="$$PATH")
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build run test test-units test-end-to-end test-fallback test-vm bench fmt lint docs install uninstall clean
+.PHONY: help setup build run test test-units test-end-to-end test-fallback test-crash test-vm bench fmt lint docs install uninstall clean
 
 help: ## Print this list
 	@echo 'Usage: make TARGET'
@@ -46,6 +46,9 @@ test-end-to-end: ## Run the tests of the built programs (built by `make test`)
 
 test-fallback: ## Run tests without the newer system calls, as on Linux 5.4 (built by `make test`)
 	@$(as_root) scripts/test-fallback $(SWIFT) $(FLAGS)
+
+test-crash: ## Kill commands, and cut the power, at every call that changes the disk (built by `make test`)
+	@$(as_root) env APUS_CRASH_POINTS=all scripts/test $(SWIFT) --filter CrashPointTests $(FLAGS)
 
 test-vm: build ## Run tests in a virtual machine: systemd, cgroup v2, Debian's kernel
 	@scripts/setup vm

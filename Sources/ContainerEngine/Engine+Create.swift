@@ -27,7 +27,10 @@ extension Engine {
         for index in spec.mounts.indices where spec.mounts[index].kind == .volume {
             if spec.mounts[index].source.isEmpty { spec.mounts[index].source = ContainerName.randomID() }
             let mount = spec.mounts[index]
-            try engineErrors { try store.createVolume(mount.source, anonymous: mount.anonymous) }
+            try engineErrors {
+                try store.createVolume(
+                    mount.source, anonymous: mount.anonymous, durable: !(mount.anonymous && spec.autoRemove))
+            }
         }
         return try insert(name: name, spec: spec, image: image)
     }

@@ -16,8 +16,8 @@ extension Store {
     /// - Parameters:
     ///   - id: the container's: letters, digits, `_`, `.` and `-`.
     ///   - image: which from now on cannot be removed.
-    ///   - volatile: skip the file system's syncs, for a container whose
-    ///     changes end with it.
+    ///   - volatile: skip the syncs of the record and of the file system, for a
+    ///     container whose changes end with it.
     ///   - recording: what else is to be written with it, or not at all: the
     ///     owner's row.
     /// - Throws: `exists`; `notFound` when a layer is not here.
@@ -28,7 +28,7 @@ extension Store {
         let operation = "create the file system of"
         try Self.check(id, operation)
         try unpack(diffIDs)
-        try database.write { connection throws(StorageError) in
+        try database.write(durable: !volatile) { connection throws(StorageError) in
             if try connection.exists("SELECT 1 FROM snapshot WHERE id = ?", id) {
                 throw StorageError(.exists, operation, id, "it exists")
             }
@@ -115,7 +115,8 @@ extension Store {
     ) throws(StorageError) {
         try Self.check(id, "remove the file system of")
         let lock = try ObjectLock("snapshot-\(id)", in: directory.raw)
-        try database.write { connection throws(StorageError) in
+        let outlivesBoots = try snapshot(id)?.volatile == false
+        try database.write(durable: outlivesBoots) { connection throws(StorageError) in
             try connection.execute("DELETE FROM snapshot WHERE id = ?", id)
             try recording(connection)
         }

@@ -15,10 +15,13 @@ public struct VolumeRecord: Sendable, Equatable {
 
 extension Store {
     /// Makes a volume, or finds the one that has the name.
-    /// - Parameter exclusively: one that is there is an error.
+    /// - Parameters:
+    ///   - exclusively: one that is there is an error.
+    ///   - durable: it survives a power failure from now on, and so may what is put into it.
     @discardableResult
     public func createVolume(
-        _ name: String, anonymous: Bool = false, labels: [String: String] = [:], exclusively: Bool = false
+        _ name: String, anonymous: Bool = false, labels: [String: String] = [:], exclusively: Bool = false,
+        durable: Bool = true
     ) throws(StorageError) -> VolumeRecord {
         let operation = "create volume"
         try Self.check(name, operation)
@@ -31,7 +34,7 @@ extension Store {
         // The data of one whose removal was cut short must not come back.
         try storing(operation, name) { () throws(SystemError) in try discard("volumes/\(name)", as: "volume")
         }
-        try database.write { connection throws(StorageError) in
+        try database.write(durable: durable) { connection throws(StorageError) in
             _ = try connection.execute(
                 "INSERT INTO volume VALUES(?, ?, ?, 0, ?)", name, anonymous, labels.json.text(),
                 Now.unixNanoseconds)

@@ -7,11 +7,11 @@ extension EndToEnd {
     /// call after another (Tests/CrashPoint). What is there then must open, be either what was before
     /// or what would have been after, and let the command succeed.
     ///
-    /// - `APUS_CRASH_POINTS`: at how many calls of each command, spread evenly (default 24; `all`)
+    /// - `APUS_CRASH_POINTS`: at how many calls of each command, spread evenly (default 12; `all`)
     @Suite(.ours, .needs("mkfs.ext4", "losetup")) struct CrashPointTests {
         static let points: Int? = {
-            let given = Programs.environment("APUS_CRASH_POINTS") ?? "24"
-            return given == "all" ? nil : Int(given) ?? 24
+            let given = Programs.environment("APUS_CRASH_POINTS") ?? "12"
+            return given == "all" ? nil : Int(given) ?? 12
         }()
 
         enum Operation: String, CaseIterable, CustomTestStringConvertible {
@@ -49,6 +49,11 @@ extension EndToEnd {
                     try disk.losePower()
                     cases.add(try scene.verify("\(operation.rawValue), power lost at call \(point)"))
                 }
+                // What a command said it did, it did for good.
+                try scene.restore()
+                try scene.complete()
+                try disk.losePower()
+                #expect(try scene.verify("\(operation.rawValue), power lost after its end"))
                 cases.print(operation.rawValue, "power lost", scene.calls)
             }
         }
@@ -194,6 +199,11 @@ private final class Scene {
         return finished.exit == 137
     }
 
+    func complete() throws {
+        let finished = try ProgramRun.run(host.command + arguments, environment: environment)
+        guard finished.exit == 0 else { throw Unexpected("\(finished)") }
+    }
+
     /// Uses the store as the next process would.
     /// - Returns: whether the command had done its work.
     func verify(_ moment: String) throws -> Bool {
@@ -208,8 +218,7 @@ private final class Scene {
                     + after.joined(separator: "\n  "))
         }
         if isDone { return true }
-        let again = try ProgramRun.run(host.command + arguments, environment: environment)
-        guard again.exit == 0 else { throw Unexpected("\(moment), then: \(again)") }
+        do { try complete() } catch { throw Unexpected("\(moment), then: \(error)") }
         try host.ok("images")
         let end = try Self.inventory(host)
         if end != after {
