@@ -189,6 +189,11 @@ public enum Mount {
         }
     }
 
+    /// Moves the mount that is the working directory on top of the root (mount(2)); needs no /proc.
+    public static func moveWorkingDirectoryOntoRoot() throws(SystemError) {
+        _ = try retrying("move mount", "/") { mount(".", "/", nil, UInt(MS_MOVE), nil) }
+    }
+
     /// The `MOUNT_ATTR_…` bits that a mount has (statfs(2), `f_flags`).
     public static func attributes(of fd: Int32) throws(SystemError) -> UInt64 {
         var status = statfs()

@@ -31,8 +31,8 @@ extension EndToEnd {
 
         /// With standard streams that are there again when it is restored, which a file of the
         /// host's is not.
-        private func start(_ bundle: Bundle) throws {
-            let line = (bundle.runtime + ["run", "-d", "--bundle", bundle.path, "c"])
+        private func start(_ bundle: Bundle, _ globals: String...) throws {
+            let line = (bundle.runtime + globals + ["run", "-d", "--bundle", bundle.path, "c"])
                 .map { "'\($0)'" }.joined(separator: " ")
             try ProgramRun.tool("sh", "-c", "\(line) < /dev/null > /dev/null 2>&1")
         }
@@ -48,9 +48,11 @@ extension EndToEnd {
 
         /// `restore -d`, its standard streams not the test's pipes, which would stay open.
         @discardableResult
-        private func restore(_ host: Host, _ bundle: Bundle, _ options: String...) throws -> Finished {
+        private func restore(
+            _ host: Host, _ bundle: Bundle, globals: [String] = [], _ options: String...
+        ) throws -> Finished {
             let line =
-                (bundle.runtime + [
+                (bundle.runtime + globals + [
                     "restore", "-d", "--bundle", bundle.path, "--image-path", host.path("images"),
                 ]
                 + options).map { "'\($0)'" }.joined(separator: " ")
@@ -131,6 +133,54 @@ extension EndToEnd {
                 try host.write("", to: "bundle/rootfs/end")
                 #expect(try restored.finish().exit == 7)
                 #expect(try bundle.run("state", "d").exit != 0)
+            }
+        }
+
+        @Test(
+            criuWorks, .enabled(if: access("/run/systemd/system", F_OK) == 0, "systemd is not process 1"))
+        func whatSystemdManagesIsAScopeAgain() throws {
+            try Host.with { host in
+                let bundle = try Bundle(host, arguments: Self.counter)
+                let unit = "apus-\(host.prefix).scope"
+                try bundle.edit { config in
+                    var linux = config["linux"]?.object ?? [:]
+                    linux["cgroupsPath"] = .string("system.slice:apus:\(host.prefix)")
+                    var resources = linux["resources"]?.object ?? [:]
+                    resources["pids"] = ["limit": 50]
+                    linux["resources"] = .object(resources)
+                    config["linux"] = .object(linux)
+                }
+                try start(bundle, "--systemd-cgroup")
+                try waitForCount(host, bundle, above: 5)
+                func property(_ name: String) throws -> String {
+                    try ProgramRun.tool("systemctl", "show", "--value", "-p", name, unit)
+                }
+                for _ in 1...2 {
+                    let dumped = try bundle.run("checkpoint", "--image-path", host.path("images"), "c")
+                    #expect(dumped.exit == 0, "\(dumped)")
+                    #expect(try property("LoadState") == "not-found")
+                    let before = count(bundle)
+                    let restored = try restore(host, bundle, globals: ["--systemd-cgroup"], "c")
+                    #expect(restored.exit == 0, "\(restored)")
+                    try waitForCount(host, bundle, above: before)
+                    #expect(try property("ActiveState") == "active")
+                    #expect(try property("TasksMax") == "50")
+                    let pid = try #require(try bundle.state("c")["pid"]?.int)
+                    #expect(try File.readText("/proc/\(pid)/cgroup").contains("/system.slice/\(unit)\n"))
+                }
+                #expect(try bundle.run("update", "--pids-limit", "30", "c").exit == 0)
+                #expect(try property("TasksMax") == "30")
+                #expect(try bundle.run("exec", "c", "true").exit == 0)
+                #expect(try bundle.run("delete", "--force", "c").exit == 0)
+                #expect(try property("LoadState") == "not-found")
+
+                // One that fails leaves no unit.
+                try bundle.edit { config in
+                    config["hooks"] = ["createRuntime": [["path": "/bin/false", "args": ["false"]]]]
+                }
+                #expect(try restore(host, bundle, globals: ["--systemd-cgroup"], "c").exit == 1)
+                #expect(!File.exists("\(bundle.state)/c"))
+                #expect(try property("LoadState") == "not-found")
             }
         }
 

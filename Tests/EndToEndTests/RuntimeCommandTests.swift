@@ -10,7 +10,10 @@ extension EndToEnd {
             let host: Host
             let path: String
             let state: String
-            var runtime: [String] { [Programs.peer == nil ? Programs.runtime : "runc", "--root", state] }
+            var runtime: [String] {
+                [Programs.peer == nil ? Programs.runtime : "runc", "--root", state]
+                    + (Programs.usesSystemd ? ["--systemd-cgroup"] : [])
+            }
             private(set) var config: JSON
 
             init(_ host: Host, arguments: [String] = ["true"], terminal: Bool = false) throws {

@@ -63,6 +63,7 @@ public struct RestoreOptions: Sendable {
     public var consoleSocket: String?
     public var pidFile: String?
     public var noPivot = false
+    public var cgroupManager = CgroupManager.cgroupfs
     /// Whether the caller takes care of a terminal itself: without that, and without
     /// a console socket, a terminal is refused.
     public var returnsTerminal = true

@@ -62,20 +62,16 @@ struct RestoreWork {
     }
 
     /// Restores the container.
-    /// - Parameter cgroup: complete and empty.
-    mutating func perform(_ cgroup: Cgroup, in directory: borrowing StateDirectory) throws(RuntimeError)
-        -> CreatedContainer
-    {
+    /// - Parameter contain: puts CRIU's process into the container's control group, for what it
+    ///   restores is born where it is.
+    mutating func perform(
+        in directory: borrowing StateDirectory, contain: (pid_t) throws(RuntimeError) -> Void
+    ) throws(RuntimeError) -> CreatedContainer {
         let criu = try startService(directory)
         var terminal: Descriptor?
         do throws(RuntimeError) {
             try check(criu)
-            do throws(CgroupError) {
-                // What it restores is born where it is.
-                try cgroup.add(pid: criu.pid)
-            } catch {
-                throw RuntimeError(.system, "unable to apply cgroup configuration: \(error)")
-            }
+            try contain(criu.pid)
             request.cgroupRoots = try Self.cgroupRoots(of: criu.pid)
             let pid = try criu.perform(.restore(request)) { (notification) throws(RuntimeError) in
                 switch notification.script {

@@ -125,8 +125,7 @@ extension Rootfs {
             if withoutPivot {
                 // A root on an initramfs cannot be pivoted away: put ours on top of it.
                 try Self.coverKernelViews()
-                let slash = try File.open("/", O_PATH | O_DIRECTORY)
-                try Mount.attach(root.raw, onto: slash.raw)
+                try Mount.moveWorkingDirectoryOntoRoot()
                 _ = try retrying("chroot") { chroot(".") }
             } else {
                 let old = try File.open("/", O_PATH | O_DIRECTORY)

@@ -64,12 +64,13 @@ enum CreateCommand {
             noNewKeyring: values.bool("no-new-keyring"), returnsTerminal: !isDetached,
             environment: SocketActivation.environment(listening))
         options.keepsLineEnds = !isDetached
-        if values.bool("systemd-cgroup") { options.cgroupManager = try systemd(values) }
+        options.cgroupManager = try cgroupManager(values)
         return options
     }
 
-    private static func systemd(_ values: Values) throws(RuntimeError) -> CgroupManager {
-        switch try values.isRootless {
+    static func cgroupManager(_ values: Values) throws(RuntimeError) -> CgroupManager {
+        guard values.bool("systemd-cgroup") else { return .cgroupfs }
+        return switch try values.isRootless {
         case nil: .ownSystemd
         case true?: .systemdUser
         case false?: .systemd

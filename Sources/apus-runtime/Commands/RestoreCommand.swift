@@ -45,11 +45,6 @@ enum RestoreCommand {
 
     private static func restore(_ values: Values) throws(RuntimeError) -> Int32 {
         let id = values.arguments[0]
-        guard !values.bool("systemd-cgroup") else {
-            throw RuntimeError(
-                .unsupported, "--systemd-cgroup: what is restored gets groups of cgroupfs; leave the flag out"
-            )
-        }
         let isDetached = values.bool("detach")
         var options = RestoreOptions(try CRIUFlags.options(values))
         options.securityProfile = values.text("lsm-profile")
@@ -57,6 +52,7 @@ enum RestoreCommand {
         options.consoleSocket = values.text("console-socket")
         options.pidFile = values.text("pid-file")
         options.noPivot = values.bool("no-pivot")
+        options.cgroupManager = try CreateCommand.cgroupManager(values)
         options.returnsTerminal = !isDetached
         let runtime = try values.runtime
         if !isDetached { try ForegroundProcess.prepare(values, consoleSocket: options.consoleSocket) }

@@ -9,6 +9,9 @@ import Testing
 /// - `APUS_BIN`: the directory of the programs (default: `.build/release` of this package)
 /// - `APUS_PEER=podman`: run the tests that have no `.ours` trait against podman instead, which
 ///   proves the tests
+/// - `APUS_CGROUP_MANAGER=systemd`: containers are scopes of systemd's, where a test does not ask for
+///   another way
+/// - `APUS_LOGIN`: a user who can log in, and lingers (loginctl(1)); the tests without root are his
 @Suite(.serialized, .enabled(if: geteuid() == 0, "the end-to-end tests need root"))
 enum EndToEnd {}
 

@@ -56,7 +56,8 @@ final class Host {
         if Programs.peer == "podman" {
             return ["podman", "--root", root, "--runroot", runRoot, "--cgroup-manager", "cgroupfs"] + globals
         }
-        return [Programs.apus, "--root", root, "--runroot", runRoot] + globals
+        let manager = Programs.usesSystemd ? ["--cgroup-manager", "systemd"] : []
+        return [Programs.apus, "--root", root, "--runroot", runRoot] + manager + globals
     }
 
     var environment: [String] {

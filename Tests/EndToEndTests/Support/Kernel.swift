@@ -30,9 +30,10 @@ enum Kernel {
         var found: Set<String> = []
         // cgroup v2 alone has its groups right there.
         for hierarchy in ((try? File.names(in: "/sys/fs/cgroup")) ?? []) + ["."] {
-            for parent in ["apus", "machine.slice", "libpod_parent"] {
+            for parent in ["apus", "machine.slice", "libpod_parent", "system.slice"] {
                 for name in (try? File.names(in: "/sys/fs/cgroup/\(hierarchy)/\(parent)")) ?? []
                 where name != "monitor" && name != "conmon"
+                    && (parent != "system.slice" || name.hasPrefix("apus-") && name.hasSuffix(".scope"))
                     && access("/sys/fs/cgroup/\(hierarchy)/\(parent)/\(name)/cgroup.procs", F_OK) == 0
                 {
                     found.insert("\(hierarchy)/\(parent)/\(name)")

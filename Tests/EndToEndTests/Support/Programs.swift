@@ -14,6 +14,9 @@ enum Programs {
     static var runtime: String { "\(directory)/apus-runtime" }
     static var monitor: String { "\(directory)/apus-monitor" }
 
+    /// Whether containers are scopes of systemd's unless a test says otherwise (`APUS_CGROUP_MANAGER`).
+    static let usesSystemd = environment("APUS_CGROUP_MANAGER") == "systemd"
+
     static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// The path of an installed program.

@@ -5,11 +5,25 @@ import LinuxSystem
 ///
 /// His number is enough for most things. With `ranges` he has a name and ranges of other IDs too
 /// (subuid(5)), in a mount namespace of the command alone: the host's user database stays as it is.
+///
+/// With `APUS_LOGIN` he is that user of the host's, and each command a login of his (su(1), PAM): in
+/// a session's control group, with the run directory and the ranges that the host gave him.
 final class RootlessUser {
+    static let login = Programs.environment("APUS_LOGIN").flatMap { $0.isEmpty ? nil : $0 }
     /// No distribution gives this to anyone.
-    static let id = 61_235
-    static let firstSubordinateUser = 1_000_000
-    static let firstSubordinateGroup = 2_000_000
+    static let id = login == nil ? 61_235 : record("/etc/passwd", 2) ?? 0
+    static let firstSubordinateUser = login == nil ? 1_000_000 : record("/etc/subuid", 1) ?? 0
+    static let firstSubordinateGroup = login == nil ? 2_000_000 : record("/etc/subgid", 1) ?? 0
+
+    /// A number of the login's line in a file of lines with colons.
+    private static func record(_ file: String, _ field: Int) -> Int? {
+        guard let login, let text = try? File.readText(file) else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix(login + ":") {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count > field { return Int(fields[field]) }
+        }
+        return nil
+    }
 
     let host: Host
     let bundle: String
@@ -18,7 +32,7 @@ final class RootlessUser {
     private var searchPath: String
     private(set) var config: JSON = .null
 
-    var runtimeDirectory: String { host.path("xdg") }
+    var runtimeDirectory: String { Self.login == nil ? host.path("xdg") : "/run/user/\(Self.id)" }
 
     /// - Parameter namespaceRoot: commands run as root of a user namespace of the user's.
     init(
@@ -50,7 +64,7 @@ final class RootlessUser {
         }
         try ProgramRun.tool("tar", "-C", "\(bundle)/rootfs", "-xf", try Fixtures.busyboxTar())
         try ProgramRun.tool("chown", "-R", "\(Self.id):\(Self.id)", bundle, host.path("xdg"))
-        if ranges { try writeDatabases() }
+        if ranges, Self.login == nil { try writeDatabases() }
         let made = try run(namespaceRoot ? ["spec"] : ["spec", "--rootless"], in: bundle)
         guard made.exit == 0 else { throw Unexpected("\(made)") }
         config = try JSON(parsing: try File.read("\(bundle)/config.json"))
@@ -104,13 +118,19 @@ final class RootlessUser {
     }
 
     /// The whole line that runs the runtime as the user.
-    func command(_ arguments: [String], globals: [String] = []) -> [String] {
-        var command = [
-            "env", "-i", "PATH=\(searchPath)", "XDG_RUNTIME_DIR=\(runtimeDirectory)", "TERM=xterm",
-            runtime,
-        ]
-        command += globals + arguments
+    /// - Parameter wrapper: a command of the user's that executes the runtime.
+    func command(
+        _ arguments: [String], globals: [String] = [], in directory: String? = nil, wrapper: [String] = []
+    ) -> [String] {
+        var command = ["env", "-i"]
+        if let directory { command += ["--chdir", directory] }
+        command += ["PATH=\(searchPath)", "XDG_RUNTIME_DIR=\(runtimeDirectory)", "TERM=xterm"]
+        command += wrapper + [runtime] + globals + arguments
         if isNamespaceRoot { command = ["unshare", "--map-root-user", "--user"] + command }
+        // A login's shell goes home; what it is given as a line executes its arguments.
+        if let login = Self.login {
+            return ["su", "--login", "--command", "exec \"$@\"", "--", login, "sh"] + command
+        }
         command = ["setpriv", "--reuid=\(Self.id)", "--regid=\(Self.id)", "--clear-groups"] + command
         guard hasRanges else { return command }
         let mounts = ["passwd", "subuid", "subgid"].map {
@@ -124,11 +144,10 @@ final class RootlessUser {
 
     func run(
         _ arguments: [String], globals: [String] = [], input: ProgramRun.Input = .nothing,
-        in directory: String? = nil
+        in directory: String? = nil, wrapper: [String] = []
     ) throws -> Finished {
-        var line = command(arguments, globals: globals)
-        if let directory { line = ["env", "--chdir", directory] + line }
-        return try ProgramRun.run(line, input: input)
+        try ProgramRun.run(
+            command(arguments, globals: globals, in: directory, wrapper: wrapper), input: input)
     }
 
     func run(_ arguments: String..., input: ProgramRun.Input = .nothing) throws -> Finished {
@@ -141,9 +160,10 @@ final class RootlessUser {
     }
 
     /// A container that goes on, with the null device as its standard streams.
-    func started(_ id: String) throws {
-        let line = command(["run", "--detach", "--bundle", bundle, id]).map { "'\($0)'" }
-            .joined(separator: " ")
+    func started(_ id: String, globals: [String] = [], wrapper: [String] = []) throws {
+        let line = command(
+            ["run", "--detach", "--bundle", bundle, id], globals: globals, wrapper: wrapper
+        ).map { "'\($0)'" }.joined(separator: " ")
         let finished = try ProgramRun.run([
             "sh", "-c", "\(line) < /dev/null > \(host.path("out")) 2>&1",
         ])
