@@ -89,17 +89,24 @@ extension EndToEnd {
             }
         }
 
-        /// Without `--systemd-cgroup`, in a scope that was delegated to the user's command.
-        @Test func groupsBesideADelegatedScope() throws {
+        /// Without `--systemd-cgroup`, in a scope that was delegated to the user's command, which goes
+        /// out of the way of the scope's own limits (cgroup-v2.rst, "No Internal Process Constraint").
+        @Test func groupsInADelegatedScope() throws {
             try Host.with { host in
                 let user = try RootlessUser(host, arguments: Self.sleeping)
                 try Self.limit(user, host.prefix)
                 let scope = [
-                    "/usr/bin/systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes", "--slice",
-                    "aputest.slice",
+                    "/usr/bin/systemd-run", "--user", "--scope", "--quiet", "--slice", "aputest.slice",
                 ]
-                try user.started("d", wrapper: scope)
-                let place = "\(Self.manager)/aputest.slice/\(host.prefix)"
+                let unit = "apus-\(host.prefix).scope"
+                let aside = """
+                    read -r line < /proc/self/cgroup && group=/sys/fs/cgroup${line#0::} &&
+                    /bin/mkdir $group/aside && echo $$ > $group/aside/cgroup.procs && exec "$@"
+                    """
+                try user.started(
+                    "d",
+                    wrapper: scope + ["-p", "Delegate=yes", "--unit", unit, "/bin/sh", "-c", aside, "sh"])
+                let place = "\(Self.manager)/aputest.slice/\(unit)/\(host.prefix)"
                 #expect(try Self.group(try user.status("d")["pid"]) == "0::\(place)")
                 #expect(try File.readText("/sys/fs/cgroup\(place)/pids.max").trimmed == "40")
                 #expect(try user.run(["exec", "d", "true"], wrapper: scope).exit == 0)

@@ -60,7 +60,7 @@ final class CgroupPlan {
         return Cgroup.json(layout.kind, recorded, unit?.unit, isRootless: isRootless)
     }
 
-    private var isRootless: Bool { refusals != .areErrors }
+    private var isRootless: Bool { refusals != .areErrors || unit?.unit.isUser ?? false }
 
     /// Where the container's processes are in each hierarchy: in their group, or, where that is
     /// refused, where this process is.
@@ -127,7 +127,8 @@ final class CgroupPlan {
             directories.append(directory)
             if layout.kind == .unified { try UnifiedControllers.enable(place, in: mount, directory) }
         }
-        let cgroup = Cgroup(layout: layout.kind, directories: directories, unit: unit.unit)
+        let cgroup = Cgroup(
+            layout: layout.kind, directories: directories, unit: unit.unit, isRootless: isRootless)
         try cgroup.set(resources, creating: true)
         // systemd puts the process into the hierarchies that it uses itself.
         for directory in directories where directory.version == .v1 {
