@@ -47,7 +47,7 @@ public enum Mount {
             type = "descriptor \(fd)"
             if hasStage {
                 older = MountContextOptions(type: type, mounted: fd)
-                descriptor = Descriptor(owning: -1)
+                descriptor = try nothing(picking: fd)
                 return
             }
             older = nil

@@ -49,6 +49,12 @@ extension Mount {
         if recursive { for below in try mounts(below: mount) { try remount(below.raw, attributes) } }
     }
 
+    /// In place of what fspick(2) gives; and fails, as that does, where there is no mount.
+    static func nothing(picking mount: Int32) throws(SystemError) -> Descriptor {
+        try remount(mount, Attributes())
+        return Descriptor(owning: -1)
+    }
+
     private static func remount(_ mount: Int32, _ attributes: Attributes) throws(SystemError) {
         let flags = UInt(MS_REMOUNT | MS_BIND) | attributes.changing(try flags(of: mount))
         try reach(mount) { (path) throws(SystemError) in
