@@ -23,6 +23,14 @@ public struct AuthFile: Sendable {
         }
     }
 
+    /// Knows nobody.
+    static let none = AuthFile(paths: [])
+
+    private init(paths: [String]) {
+        self.paths = paths
+        isExplicit = false
+    }
+
     private let isExplicit: Bool
 
     public static func environment(_ name: String) -> String? {

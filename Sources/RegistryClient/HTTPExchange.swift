@@ -184,6 +184,7 @@ extension HTTPExchange {
 
     private func configure() throws(RegistryError) {
         set(CURLOPT_URL, request.url.text)
+        if let socket = request.socket { set(CURLOPT_UNIX_SOCKET_PATH, socket) }
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_ERRORBUFFER, pointer: errorText)
         // No other protocol, whatever a URL or a redirection says.

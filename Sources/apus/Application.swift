@@ -24,7 +24,8 @@ enum Application {
             CommandTree.Group(
                 "Images",
                 [
-                    PullCommand.command, PushCommand.command, ImagesCommand.command, LoadCommand.command,
+                    PullCommand.command, PushCommand.command, CopyCommand.command, ImagesCommand.command,
+                    LoadCommand.command,
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
                     LoginCommand.command, LogoutCommand.command,
                 ]),
@@ -43,7 +44,7 @@ enum Application {
                     },
                     Command("image", summary: "Manage images") {
                         [
-                            PullCommand.command, PushCommand.command,
+                            PullCommand.command, PushCommand.command, CopyCommand.command,
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
