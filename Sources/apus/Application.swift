@@ -27,7 +27,8 @@ enum Application {
                     PullCommand.command, PushCommand.command, CopyCommand.command, ImagesCommand.command,
                     LoadCommand.command,
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
-                    LoginCommand.command, LogoutCommand.command,
+                    LoginCommand.command, LogoutCommand.command, ListTagsCommand.command,
+                    DeleteCommand.command, SyncCommand.command, SearchCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -48,9 +49,11 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command,
+                            ImageInspectCommand.command, ListTagsCommand.command, DeleteCommand.command,
+                            SyncCommand.command, SearchCommand.command,
                         ]
                     },
+                    ManifestCommands.command,
                     Command("volume", summary: "Manage volumes") {
                         [
                             VolumeCreateCommand.command, VolumeListCommand.command,
