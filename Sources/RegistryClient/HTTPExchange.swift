@@ -225,7 +225,11 @@ extension HTTPExchange {
             }
         }
         if request.method == "HEAD" { set(CURLOPT_NOBODY, 1) }
-        if let body = request.body { try configureUpload(body) }
+        if let body = request.body {
+            try configureUpload(body)
+        } else if request.method == "DELETE" {
+            set(CURLOPT_CUSTOMREQUEST, request.method)
+        }
         configureTLS()
         // What is on this machine is not asked of another one, whatever http_proxy says.
         if Registry(host: request.url.authority).isLoopback { set(CURLOPT_NOPROXY, "*") }

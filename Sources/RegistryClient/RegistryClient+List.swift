@@ -140,18 +140,4 @@ extension RegistryClient {
                 headers: Self.manifestTypes)
         }
     }
-
-    /// The manifests that refer to one (OCI Distribution Specification, "Listing Referrers"), as an
-    /// index; nil when the registry does not know the question.
-    public func referrers(
-        _ repository: Repository, to digest: Digest, artifactType: String?
-    ) throws(RegistryError) -> [UInt8]? {
-        var path = "/v2/\(repository.name)/referrers/\(digest)"
-        if let artifactType { path += "?artifactType=\(HTTPURL.escape(artifactType))" }
-        do throws(RegistryError) {
-            return try document(path, of: repository).json.bytes()
-        } catch  where error.code == .notFound {
-            return nil
-        }
-    }
 }

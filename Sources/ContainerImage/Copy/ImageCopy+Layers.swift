@@ -22,12 +22,14 @@ extension ImageCopy {
     /// What is to be done with each layer.
     func plans(_ manifest: ImageManifest, _ config: SourceConfig) throws -> [CopiedLayer] {
         let traits = destination.traits
-        let touches =
+        var touches =
             traits.layers != .any || form.compression != nil || form.again || form.decompresses
-        if touches, traits.layers == .plain || form.compression != nil || form.again {
+        if traits.layers == .plain || (config.image != nil && (form.compression != nil || form.again)) {
             // Who makes new layers must know what is in them.
             _ = try config.requireDiffIDs(manifest, name: source.name)
         }
+        // An artifact's layers: only its own program knows what may be done with them.
+        if config.image == nil { touches = false }
         let diffIDs = config.diffIDs(manifest)
         return try manifest.layers.enumerated().map { position, descriptor in
             let digest = try Digest(descriptor, in: source.name)
@@ -46,10 +48,7 @@ extension ImageCopy {
             if isForeign(descriptor) { return layer }
             layer.compression = try source.compression(of: descriptor, digest)
             layer.form = wanted(layer.compression)
-            if layer.form != .asIs, layer.diffID == nil {
-                // An artifact's: only its own program knows what may be done with it.
-                layer.form = .asIs
-            }
+            if layer.diffID == nil { layer.form = .asIs }
             return layer
         }
     }
@@ -102,7 +101,10 @@ extension ImageCopy {
                 return blob
             } catch {
                 progress.layer(layer.digest, .failed)
-                throw error
+                guard var known = error as? ArchiveError, known.object.isEmpty else { throw error }
+                // An inflater does not know what it inflates.
+                known.object = "\(layer.digest)"
+                throw known
             }
         }
         let byDigest = Dictionary(uniqueKeysWithValues: zip(order.map { layers[$0].digest }, blobs))
@@ -112,8 +114,12 @@ extension ImageCopy {
     private func blob(_ layer: CopiedLayer) -> OutgoingBlob {
         let (source, descriptor, digest, diffID) = (source, layer.descriptor, layer.digest, layer.diffID)
         return OutgoingBlob(digest: digest, size: descriptor.size, diffID: diffID) {
-            VerifyingSource(
-                try source.blob(descriptor, digest), expected: digest, size: descriptor.size)
+            let bytes = try source.blob(descriptor, digest)
+            // A thread is worth its while for what takes longer than to make one.
+            if descriptor.size >= 4 << 20 {
+                return ParallelVerifyingSource(bytes, expected: digest, size: descriptor.size)
+            }
+            return VerifyingSource(bytes, expected: digest, size: descriptor.size)
         } origin: { registry, repository in
             try source.origin(of: digest, diffID: diffID, in: registry, besides: repository)
         }

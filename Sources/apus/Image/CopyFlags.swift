@@ -115,8 +115,9 @@ enum CopyFlags {
         } catch let code as ExitCode {
             return code.code
         } catch {
-            Output.complain(EngineError(error).message)
-            return (error as? ImageError)?.code == .notFound ? 2 : 1
+            let known = EngineError(error)
+            Output.complain(known.message)
+            return known.code == .notFound || (error as? ImageError)?.code == .notFound ? 2 : 1
         }
     }
 }

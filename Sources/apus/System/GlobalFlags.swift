@@ -30,7 +30,10 @@ enum GlobalFlags {
             open: { root in try engine(root).store },
             find: { root, name in
                 let engine = try engine(root)
-                return (engine.store, try engine.requireImage(name))
+                guard let image = try engine.findImage(name) else {
+                    throw ImageError(.notFound, "find apus:\(name)", "there is no such image here")
+                }
+                return (engine.store, image)
             })
     }
 }
