@@ -154,7 +154,7 @@ import Testing
             $0.form.compression = .zstd
         }
         try scratch.run(
-            "skopeo", "copy", "--override-arch", "arm64", "oci:\(scratch("zstd")):v1",
+            "skopeo", "copy", "--override-arch", "amd64", "oci:\(scratch("zstd")):v1",
             "dir:\(scratch("theirs"))")
         let error = #expect(throws: ImageError.self) {
             try copy(scratch, "oci:\(layout.path)", "oci:\(scratch("no")):v1") {

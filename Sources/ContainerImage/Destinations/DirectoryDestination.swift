@@ -46,17 +46,16 @@ final class DirectoryDestination: ImageDestination {
     func commit() throws {
         let (names, manifest) = kept.withLock { ($0.names, $0.manifest) }
         let path = staging.target
-        try staging.publish {
-            // The manifest goes first: there is no image without it. `version` says to whoever
-            // comes after one that was killed here whose directory this is.
-            try staging.replace("version", with: Self.version)
-            try? File.unlink("\(path)/manifest.json")
-            for name in try File.names(in: path) where Self.isPart(name) && !names.contains(name) {
-                try File.unlink("\(path)/\(name)")
-            }
-        } after: {
-            try staging.replace("manifest.json", with: manifest)
-        }
+        try staging.publish(
+            // It says to whoever comes after one that was killed here whose directory this is.
+            before: { try staging.replace("version", with: Self.version) },
+            after: {
+                try staging.replace("manifest.json", with: manifest)
+                // The image that made room is whole until here.
+                for name in try File.names(in: path) where Self.isPart(name) && !names.contains(name) {
+                    try File.unlink("\(path)/\(name)")
+                }
+            })
     }
 
     private static func isPart(_ name: String) -> Bool {
