@@ -17,6 +17,21 @@ extension RegistryClient {
         }
     }
 
+    /// Whether a manifest is there, and with it all that it names: registries take no other.
+    public func hasManifest(_ repository: Repository, digest: Digest) throws(RegistryError) -> Bool {
+        try repeating { () throws(RegistryError) -> Bool in
+            do throws(RegistryError) {
+                _ = try send(
+                    "HEAD", "/v2/\(repository.name)/manifests/\(digest)", to: repository,
+                    headers: Self.manifestTypes)
+                return true
+            } catch  where [.notFound, .unauthorized, .denied].contains(error.code) {
+                // Who may only push is not told what is there.
+                return false
+            }
+        }
+    }
+
     /// Like `hasBlob`, but once.
     func asked(_ repository: Repository, digest: Digest, size: Int64) throws(RegistryError) -> Bool {
         do throws(RegistryError) {

@@ -71,7 +71,7 @@ extension ImageCopy {
 
     /// Brings the layers to the destination, several at once.
     /// - Returns: the layers as they are there, in order.
-    func put(_ layers: [CopiedLayer], skipping manifest: ImageManifest) throws -> [OutgoingBlob] {
+    func put(_ layers: [CopiedLayer]) throws -> [OutgoingBlob] {
         for layer in layers { progress.layer(layer.digest, .waiting(size: layer.descriptor.size)) }
         // The largest first: one that came last would have a thread to itself. Two layers may be
         // the same blob.

@@ -131,9 +131,13 @@ struct ImageCopy: Sendable {
         if target == .v2s2, hasNewZstd { throw ManifestConversion.noZstd }
         if layers.contains(where: { $0.form != .asIs }) { try refuseChange("a layer") }
         if target != own { try refuseChange("its manifest") }
-        if isTop, target == own, layers.allSatisfy({ $0.form == .asIs }) { try check(document.digest) }
-
-        let outgoing = try put(layers, skipping: original)
+        let isExact = target == own && layers.allSatisfy { $0.form == .asIs }
+        if isExact, isTop { try check(document.digest) }
+        if isExact, try destination.has(document.digest) {
+            for layer in layers { progress.layer(layer.digest, .reused) }
+            return OutgoingManifest(bytes: document.bytes, digest: document.digest, mediaType: type)
+        }
+        let outgoing = try put(layers)
         var manifest = original
         for (position, plan) in layers.enumerated() {
             guard case .compressed(let compression) = plan.form else {
@@ -151,8 +155,7 @@ struct ImageCopy: Sendable {
             try ManifestConversion.convert(&manifest, from: own, to: target)
         }
         var result = OutgoingManifest(
-            bytes: document.bytes, digest: document.digest, mediaType: type,
-            artifactType: manifest.artifactType)
+            bytes: document.bytes, digest: document.digest, mediaType: type)
         if manifest != original {
             result.bytes = manifest.json.bytes()
             result.digest = Digest.sha256(of: result.bytes)

@@ -17,6 +17,8 @@ protocol ImageDestination: AnyObject, Sendable {
     /// As messages name it.
     var name: String { get }
     var traits: DestinationTraits { get }
+    /// Whether a manifest or an index is there with all that it names, and one question tells.
+    func has(_ digest: Digest) throws -> Bool
     /// - Returns: false when it was there, or was to be had without being sent.
     func put(layer: OutgoingBlob) throws -> Bool
     func put(config: OutgoingBlob) throws
@@ -26,6 +28,10 @@ protocol ImageDestination: AnyObject, Sendable {
     /// - Parameter names: what it is called, where an image has several names or none.
     func put(top: OutgoingManifest, names: [String]) throws
     func commit() throws
+}
+
+extension ImageDestination {
+    func has(_ digest: Digest) -> Bool { false }
 }
 
 /// What a destination can hold.
@@ -77,7 +83,6 @@ struct OutgoingManifest: Sendable {
     var mediaType: String
     /// nil for an index, and for what is no image.
     var image: Image?
-    var artifactType: String?
 
     var descriptor: ContentDescriptor {
         ContentDescriptor(

@@ -26,6 +26,8 @@ final class RegistryDestination: ImageDestination {
         repository = endpoints[endpoints.count - 1].repository
     }
 
+    func has(_ digest: Digest) throws -> Bool { try client.hasManifest(repository, digest: digest) }
+
     func put(layer: OutgoingBlob) throws -> Bool {
         if try client.hasBlob(repository, digest: layer.digest, size: layer.size) { return false }
         return try client.uploadBlob(
