@@ -13,40 +13,53 @@ extension RegistryClient {
         try list("/v2/_catalog", member: "repositories", of: Repository(registry: registry, name: ""))
     }
 
-    /// A list that comes in pages, each of which says in `Link` where the next one is (RFC 8288).
     private func list(
         _ path: String, member: String, of repository: Repository
     ) throws(RegistryError) -> [String] {
         var found: [String] = []
+        try pages(path, of: repository) { page throws(JSONError) in
+            let list = page[member] ?? .null
+            // Go's registries say `null` of an empty list.
+            guard list.isNull || list.array != nil else {
+                throw JSONError(path: member, "is \(list.kind), no list")
+            }
+            for item in list.array ?? [] {
+                guard let text = item.string else {
+                    throw JSONError(path: member, "has \(item.kind) in it")
+                }
+                found.append(text)
+            }
+            return found.count
+        }
+        return found
+    }
+
+    /// Reads what comes in pages, each of which says in `Link` where the next one is (RFC 8288).
+    /// - Parameter read: takes a page, and says how many things there are by now.
+    func pages(
+        _ path: String, of repository: Repository, _ read: (JSON) throws(JSONError) -> Int
+    ) throws(RegistryError) {
         var path = path
         var seen: Set<String> = []
         while seen.insert(path).inserted {
             let page = try document(path, of: repository)
-            let list = page.json[member] ?? .null
-            // Go's registries say `null` of an empty list.
-            guard list.isNull || list.array != nil else {
-                throw RegistryError(
-                    .malformed, page.exchange.request.name, "\(member) is \(list.kind), no list")
+            let name = page.exchange.request.name
+            let count: Int
+            do throws(JSONError) {
+                count = try read(page.json)
+            } catch {
+                throw RegistryError(.malformed, name, error.description)
             }
-            for item in list.array ?? [] {
-                guard let text = item.string else {
-                    throw RegistryError(
-                        .malformed, page.exchange.request.name, "\(member) has \(item.kind) in it")
-                }
-                found.append(text)
+            guard count <= Self.listLimit, seen.count <= Self.pageLimit else {
+                throw RegistryError(.tooLarge, name, "more than \(Self.listLimit) are not accepted")
             }
-            guard found.count <= Self.listLimit, seen.count <= Self.pageLimit else {
-                throw RegistryError(
-                    .tooLarge, page.exchange.request.name,
-                    "more than \(Self.listLimit) names are not accepted")
-            }
-            guard let link = page.exchange.header("link"), let target = Self.next(link) else { return found }
+            guard let link = page.exchange.header("link"), let target = Self.next(link) else { return }
             guard
                 let next = BlobUpload.place(target, from: page.exchange.request.url, at: repository.registry),
                 next.hasPrefix("/")
             else {
                 throw RegistryError(
-                    .malformed, page.exchange.request.name,
+                    .malformed, name,
                     "the next page is at \"\(target.printable(limit: 100))\", which is not of this registry")
             }
             path = next

@@ -49,7 +49,8 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command, ImageTreeCommand.command, ListTagsCommand.command,
+                            ImageInspectCommand.command, ImageTreeCommand.command, ReferrersCommand.command,
+                            ListTagsCommand.command,
                             DeleteCommand.command,
                             SyncCommand.command, SearchCommand.command,
                         ]

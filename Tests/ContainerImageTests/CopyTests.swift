@@ -307,6 +307,38 @@ import Testing
             try ImageInspection(ImageSource(parsing: place), options: options)
         }
     }
+
+    /// Debian's registry keeps no account of what refers to what: then it is in an index of our own.
+    @Test func referrers() throws {
+        let scratch = try Scratch()
+        let registry = try RegistryFixture(scratch)
+        let layout = try scratch.sampleLayout()
+        let image = layout.manifests[0]
+        for (tag, type) in [
+            ("sbom", "application/vnd.example.sbom"), ("other", "application/vnd.example.other"),
+        ] {
+            let artifact = try layout.image(nil, []) { manifest, _ in
+                manifest.config.mediaType = "application/vnd.oci.empty.v1+json"
+                manifest.artifactType = type
+                manifest.subject = ContentDescriptor(
+                    mediaType: image.mediaType, digest: image.digest, size: image.size)
+                manifest.annotations = ["of": tag]
+            }
+            try layout.list(artifact, tag)
+        }
+        let name = "\(registry.host)/with/sbom"
+        try copy(scratch, "oci:\(layout.path):docker.io/library/sample:1", "docker://\(name):1")
+        for tag in ["sbom", "other", "sbom"] {
+            try copy(scratch, "oci:\(layout.path):\(tag)", "docker://\(name):\(tag)")
+        }
+        var options = TransferOptions()
+        options.registriesConfig = scratch("registries.conf")
+        let place = try RegistryPlace("\(name):1", options: options)
+        #expect(try place.referrers(artifactType: nil).map { $0.annotations["of"] } == ["sbom", "other"])
+        let found = try place.referrers(artifactType: "application/vnd.example.sbom")
+        #expect(found.count == 1 && found[0].annotations == ["of": "sbom"])
+        #expect(try RegistryPlace("\(name):sbom", options: options).referrers(artifactType: nil).isEmpty)
+    }
 }
 
 /// As much of a Docker daemon as loads an archive and gives it back.

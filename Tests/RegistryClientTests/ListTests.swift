@@ -1,4 +1,5 @@
 import LayerArchive
+import OCISpec
 import Testing
 
 @testable import RegistryClient
@@ -67,5 +68,25 @@ import Testing
         let digest = Digest.sha256(of: [1])
         try client().deleteManifest(repository, digest: digest)
         #expect(server.requests.map(\.path) == ["/v2/a/b/manifests/\(digest)"])
+    }
+
+    @Test func referrersOfARegistryThatKnowsThem() throws {
+        let digest = Digest.sha256(of: [1])
+        let server = try ScriptedServer { request in
+            func page(_ type: String) -> String {
+                #"{"schemaVersion":2,"manifests":[{"mediaType":"m","digest":"\#(digest)","size":1,"artifactType":"\#(type)"}]}"#
+            }
+            switch request.path {
+            case "/v2/a/referrers/\(digest)?artifactType=x%2Fy":
+                return .init(200, ["Link: </v2/a/referrers/next>; rel=\"next\""], page("x/y"))
+            case "/v2/a/referrers/next": return .init(200, [], page("z"))
+            default: return .init(404)
+            }
+        }
+        defer { server.stop() }
+        let repository = Repository(registry: Registry(host: server.host), name: "a")
+        let found = try client().referrers(repository, to: digest, artifactType: "x/y")
+        #expect(found.map(\.artifactType) == ["x/y"])
+        #expect(try client().referrers(repository, to: digest).isEmpty)
     }
 }

@@ -1,6 +1,6 @@
 internal import LayerArchive
 internal import LinuxSystem
-internal import OCISpec
+public import OCISpec
 internal import RegistryClient
 
 /// A repository of a registry, asked about what is in it.
@@ -34,16 +34,27 @@ public struct RegistryPlace: Sendable {
         }
     }
 
+    /// What refers to the image: signatures, bills of materials and the like.
+    /// - Parameter artifactType: nil for all.
+    public func referrers(artifactType: String?) throws(ImageError) -> [ContentDescriptor] {
+        let tagged = reference.tagged
+        return try asking("list what refers to \(tagged)") { () throws(RegistryError) in
+            try client.referrers(repository, to: digest(tagged), artifactType: artifactType)
+        }
+    }
+
+    private func digest(_ tagged: ImageReference) throws(RegistryError) -> Digest {
+        if let digest = tagged.digest { return digest }
+        return try client.digest(repository, reference: tagged.tag ?? "latest")
+    }
+
     /// Removes the image that the name leads to, and with it all tags that do.
     public func delete() throws(ImageError) {
         let tagged = reference.tagged
         try asking("delete \(tagged)") { () throws(RegistryError) in
-            var digest = tagged.digest
-            if digest == nil {
-                digest = try client.digest(repository, reference: tagged.tag ?? "latest")
-            }
+            let digest = try digest(tagged)
             do throws(RegistryError) {
-                try client.deleteManifest(repository, digest: digest!)
+                try client.deleteManifest(repository, digest: digest)
             } catch  where error.status == 405 {
                 var error = error
                 error.message += "; the registry lets nothing be deleted"

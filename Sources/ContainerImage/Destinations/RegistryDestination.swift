@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
 internal import OCISpec
@@ -44,8 +45,24 @@ final class RegistryDestination: ImageDestination {
     }
 
     private func put(_ manifest: OutgoingManifest, as text: String) throws {
-        try client.putManifest(
+        let isAccounted = try client.putManifest(
             repository, reference: text, manifest.bytes, mediaType: manifest.mediaType)
+        guard !isAccounted, let (subject, referrer) = try referrer(manifest) else { return }
+        try client.addReferrer(referrer, to: subject, in: repository)
+    }
+
+    /// What a manifest refers to, and how it is entered there.
+    private func referrer(_ manifest: OutgoingManifest) throws -> (Digest, ContentDescriptor)? {
+        let json = try JSON(parsing: manifest.bytes)
+        guard let subject = json["subject"]?["digest"]?.string else { return nil }
+        var descriptor = ContentDescriptor(
+            mediaType: manifest.mediaType, digest: "\(manifest.digest)", size: Int64(manifest.bytes.count))
+        descriptor.artifactType =
+            json["artifactType"]?.string ?? json["config"]?["mediaType"]?.string
+        if let annotations = json["annotations"] {
+            descriptor.annotations = try [String: String](json: annotations)
+        }
+        return (try Digest(parsing: subject), descriptor)
     }
 
     func commit() {}
