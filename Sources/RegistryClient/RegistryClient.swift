@@ -20,8 +20,9 @@ public struct RegistryOptions: Sendable {
     public var retries = 5
     /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
     public var firstPauseMilliseconds = 250
-    /// A blob of more bytes than this is worth a further request that lets it be resumed.
-    public var pieceLimit: Int64 = 16 << 20
+    /// A blob of more bytes than this is worth a further request that lets it be resumed. It costs:
+    /// docker-registry reads and hashes once more what did not come with the last request.
+    public var pieceLimit: Int64 = 4 << 30
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
     public var pushes = false
