@@ -90,6 +90,32 @@ extension EndToEnd {
             }
         }
 
+        /// Whoever has no store needs no rights.
+        @Test(.needs("docker-registry", "setpriv")) func withoutRoot() throws {
+            try Host.with { host in
+                let registry = try Registry(host)
+                let name = "docker://\(registry.address)/a:1"
+                try host.ok("copy", "-q", try Self.layout(host), name)
+                // Where it was built others may see nothing, as in root's home.
+                let (program, home) = (host.path("apus"), host.path("nobody"))
+                try ProgramRun.tool("cp", Programs.apus, program)
+                try File.makeDirectories(home)
+                chown(home, UInt32(RootlessUser.id), UInt32(RootlessUser.id))
+                func run(_ arguments: String...) throws -> Finished {
+                    try ProgramRun.run(
+                        [
+                            Programs.find("setpriv")!, "--reuid", "\(RootlessUser.id)", "--regid",
+                            "\(RootlessUser.id)", "--clear-groups", program,
+                        ] + arguments, environment: ["PATH=\(Programs.searchPath)", "HOME=\(home)"])
+                }
+                let copied = try run("copy", "-q", name, "oci:\(home)/out:1")
+                #expect(copied.exit == 0, "\(copied)")
+                #expect(try run("inspect", "oci:\(home)/out:1").exit == 0)
+                let store = try run("copy", "-q", "apus:x", "oci:\(home)/out:2")
+                #expect(store.exit == 1 && store.errorText.contains("needs root"), "\(store)")
+            }
+        }
+
         /// Killed at any moment, what was there stays whole, and the next one tidies up.
         @Test(.needs("skopeo")) func killedInTheMiddle() throws {
             try Host.with { host in
@@ -126,7 +152,7 @@ extension EndToEnd {
         @Test(.needs("docker-registry", "python3")) func largeLayers() throws {
             try Host.with { host in
                 let registry = try Registry(host)
-                try Self.importNoise(host, megabytes: 160)
+                try Self.importNoise(host, megabytes: 64)
                 let name = "docker://\(registry.address)/noise:1"
                 for (source, destination) in [
                     ("apus:noise:1", name), (name, "oci:\(host.path("out")):1"),
