@@ -58,6 +58,7 @@ let package = Package(
         .systemLibrary(name: "CISAL", path: "Sources/System/CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/System/CZstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLzma", path: "Sources/System/CLzma", providers: [.apt(["liblzma-dev"])]),
+        .systemLibrary(name: "CYAML", path: "Sources/System/CYAML", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(
             name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
@@ -73,6 +74,7 @@ let package = Package(
                 .linkedLibrary(":libcrypto.a"), .linkedLibrary("isal"), .linkedLibrary(":libzstd.a"),
                 .linkedLibrary(":liblzma.a"),
             ]),
+        room("YAMLText", ["JSONText", "CYAML"], linking: [.linkedLibrary(":libyaml.a")]),
         room("CommandGrammar"),
         room("GoTemplate", ["JSONText"]),
 
@@ -86,7 +88,10 @@ let package = Package(
         // Floor 3
         room(
             "ContainerImage",
-            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient"]),
+            [
+                "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
+                "YAMLText",
+            ]),
         room("ContainerNetwork", ["LinuxSystem", "JSONText"]),
         room("ContainerMonitor", ["LinuxSystem", "JSONText", "OCISpec", "ContainerRuntime"]),
 
@@ -126,6 +131,7 @@ let package = Package(
             swiftSettings: strict),
 
         tests("JSONTextTests", ["JSONText"]),
+        tests("YAMLTextTests", ["JSONText", "YAMLText"]),
         tests(
             "ContainerEngineTests",
             ["ContainerEngine", "ContainerNetwork", "ContainerMonitor", "JSONText", "LinuxSystem", "OCISpec"]),

@@ -10,6 +10,20 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
     case dockerArchive(path: String, reference: String?)
     /// `dir:DIRECTORY`: a manifest and its blobs side by side.
     case directory(path: String)
+    /// `apus:[[ROOT]]NAME`: in a store of ours, where the name or the ID of an image stands.
+    case store(root: String?, name: String)
+    /// `docker-daemon:NAME` or `docker-daemon:sha256:ID`
+    case daemon(String)
+
+    /// Reads what is given to `copy`, where a name without a transport means nothing.
+    public init(parsingTransport text: String) throws(ImageError) {
+        try self.init(parsing: text)
+        if case .registry = self, !text.hasPrefix("docker://") {
+            throw ImageError(
+                .invalidReference, "invalid image name \"\(text.prefix(300))\"",
+                "expected colon-separated transport:reference, as in docker://\(text.prefix(300))")
+        }
+    }
 
     /// Reads what is given to `pull` or `push`: a transport and its argument, or a name.
     public init(parsing text: String) throws(ImageError) {
@@ -43,7 +57,15 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
                 throw ImageError(.invalidReference, "invalid image source \"\(text)\"", "it has no path")
             }
             self = .directory(path: argument)
-        case "containers-storage", "docker-daemon", "sif", "ostree", "tarball", "http", "https":
+        case "apus":
+            self = try Self.store(argument, text)
+        case "docker-daemon":
+            guard !argument.isEmpty else {
+                throw ImageError(.invalidReference, "invalid image source \"\(text)\"", "it has no name")
+            }
+            if !argument.hasPrefix("sha256:") { _ = try ImageName(parsing: argument) }
+            self = .daemon(argument)
+        case "containers-storage", "sif", "ostree", "tarball", "http", "https":
             throw ImageError(
                 .unsupported, "invalid image source \"\(text)\"",
                 "the transport \(transport!) is not supported")
@@ -51,6 +73,24 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
             self = .registry(text)
         }
         if case .registry(let name) = self { _ = try ImageName(parsing: name) }
+    }
+
+    private static func store(_ argument: String, _ text: String) throws(ImageError) -> ImageSource {
+        var root: String?
+        var name = argument
+        if argument.hasPrefix("[") {
+            guard let end = argument.firstIndex(of: "]"), argument[..<end].hasPrefix("[/") else {
+                throw ImageError(
+                    .invalidReference, "invalid image source \"\(text)\"",
+                    "expected apus:[ROOT]NAME with an absolute ROOT")
+            }
+            root = String(argument[argument.index(after: argument.startIndex)..<end])
+            name = String(argument[argument.index(after: end)...])
+        }
+        guard !name.isEmpty else {
+            throw ImageError(.invalidReference, "invalid image source \"\(text)\"", "it has no name")
+        }
+        return .store(root: root, name: name)
     }
 
     public var description: String {
@@ -63,6 +103,8 @@ public enum ImageSource: Sendable, Equatable, CustomStringConvertible {
         case .layoutArchive(let path, let reference): with("oci-archive", path, reference)
         case .dockerArchive(let path, let reference): with("docker-archive", path, reference)
         case .directory(let path): "dir:\(path)"
+        case .store(let root, let name): "apus:" + (root.map { "[\($0)]" } ?? "") + name
+        case .daemon(let name): "docker-daemon:\(name)"
         }
     }
 }

@@ -152,6 +152,14 @@ public enum File {
         try rename(old, at: directory, to: new, at: directory)
     }
 
+    /// Gives a name to an open file, one without a name too (O_TMPFILE).
+    /// - Throws: EEXIST when the name is taken.
+    public static func link(_ file: Int32, to path: String) throws(SystemError) {
+        _ = try retrying("link", path) {
+            linkat(AT_FDCWD, "/proc/self/fd/\(file)", AT_FDCWD, path, AT_SYMLINK_FOLLOW)
+        }
+    }
+
     public static func unlink(_ path: String, at directory: Int32 = currentDirectory) throws(SystemError) {
         _ = try retrying("unlink", path) { unlinkat(directory, path, 0) }
     }

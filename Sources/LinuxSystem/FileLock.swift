@@ -12,6 +12,23 @@ public struct FileLock: ~Copyable, Sendable {
         self.file = file
     }
 
+    /// Waits for the lock of a directory, which needs no further file in it.
+    public init(directory path: String, shared: Bool = false) throws(SystemError) {
+        let file = try File.open(path, O_RDONLY | O_DIRECTORY)
+        let raw = file.raw
+        _ = try retrying("lock", path) { flock(raw, shared ? LOCK_SH : LOCK_EX) }
+        self.file = file
+    }
+
+    /// The lock of a directory, or nil when another holds it.
+    public static func attempt(directory path: String) throws(SystemError) -> FileLock? {
+        let file = try File.open(path, O_RDONLY | O_DIRECTORY)
+        if flock(file.raw, LOCK_EX | LOCK_NB) == 0 { return FileLock(file: file) }
+        let errno = Errno.current
+        if errno.rawValue == EWOULDBLOCK { return nil }
+        throw SystemError("lock", path, errno)
+    }
+
     private init(file: consuming Descriptor) { self.file = file }
 
     /// The lock, or nil when another holds it.

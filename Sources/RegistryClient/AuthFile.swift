@@ -15,12 +15,22 @@ public struct AuthFile: Sendable {
             return
         }
         isExplicit = false
-        let runtime = environment("XDG_RUNTIME_DIR") ?? "/run/user/\(getuid())"
-        paths = geteuid() == 0 ? ["/run/containers/0/auth.json"] : ["\(runtime)/containers/auth.json"]
+        let runtime = environment("XDG_RUNTIME_DIR") ?? ""
+        paths = [
+            runtime.isEmpty ? "/run/containers/\(getuid())/auth.json" : "\(runtime)/containers/auth.json"
+        ]
         if let home = environment("HOME"), !home.isEmpty {
             paths.append("\(environment("XDG_CONFIG_HOME") ?? "\(home)/.config")/containers/auth.json")
             paths.append("\(environment("DOCKER_CONFIG") ?? "\(home)/.docker")/config.json")
         }
+    }
+
+    /// Knows nobody.
+    static let none = AuthFile(paths: [])
+
+    private init(paths: [String]) {
+        self.paths = paths
+        isExplicit = false
     }
 
     private let isExplicit: Bool

@@ -23,8 +23,11 @@ final class BlobUpload {
     private var chunk: Int64?
     /// What it says that a chunk must have (`OCI-Chunk-Min-Length`).
     private var smallestChunk: Int64 = 0
+    /// A large blob goes in one request until that failed once.
+    private var hasBroken = false
     private var stream: (source: any ByteSource, position: Int64)?
 
+    private static let smallestPiece: Int64 = 16 << 20
     private static let firstChunk: Int64 = 32 << 20
     private static let lastChunk: Int64 = 1 << 20
 
@@ -53,6 +56,7 @@ final class BlobUpload {
                 return true
             } catch {
                 stream = nil
+                hasBroken = true
                 if error.status == 413, shrink() {
                     begun(at: nil)
                     continue
@@ -116,7 +120,8 @@ final class BlobUpload {
     }
 
     private func send() throws(RegistryError) {
-        if size > client.options.pieceLimit || chunk != nil || offset > 0 {
+        let isLarge = size > Self.smallestPiece && hasBroken
+        if isLarge || size > client.options.pieceLimit || chunk != nil || offset > 0 {
             while offset < size { try sendChunk() }
         }
         let last = location! + (location!.contains("?") ? "&" : "?") + "digest=\(HTTPURL.escape("\(digest)"))"

@@ -184,6 +184,7 @@ extension HTTPExchange {
 
     private func configure() throws(RegistryError) {
         set(CURLOPT_URL, request.url.text)
+        if let socket = request.socket { set(CURLOPT_UNIX_SOCKET_PATH, socket) }
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_ERRORBUFFER, pointer: errorText)
         // No other protocol, whatever a URL or a redirection says.
@@ -224,7 +225,11 @@ extension HTTPExchange {
             }
         }
         if request.method == "HEAD" { set(CURLOPT_NOBODY, 1) }
-        if let body = request.body { try configureUpload(body) }
+        if let body = request.body {
+            try configureUpload(body)
+        } else if request.method == "DELETE" {
+            set(CURLOPT_CUSTOMREQUEST, request.method)
+        }
         configureTLS()
         // What is on this machine is not asked of another one, whatever http_proxy says.
         if Registry(host: request.url.authority).isLoopback { set(CURLOPT_NOPROXY, "*") }

@@ -12,6 +12,8 @@ struct HTTPRequest {
     /// Sent as it is read.
     var body: HTTPBody?
     var tls = TLSSettings()
+    /// The path of a UNIX socket, in place of the URL's host.
+    var socket: String?
     /// Given up when raised.
     var stop: StopFlag?
 

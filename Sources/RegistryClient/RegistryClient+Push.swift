@@ -17,6 +17,21 @@ extension RegistryClient {
         }
     }
 
+    /// Whether a manifest is there, and with it all that it names: registries take no other.
+    public func hasManifest(_ repository: Repository, digest: Digest) throws(RegistryError) -> Bool {
+        try repeating { () throws(RegistryError) -> Bool in
+            do throws(RegistryError) {
+                _ = try send(
+                    "HEAD", "/v2/\(repository.name)/manifests/\(digest)", to: repository,
+                    headers: Self.manifestTypes)
+                return true
+            } catch  where [.notFound, .unauthorized, .denied].contains(error.code) {
+                // Who may only push is not told what is there.
+                return false
+            }
+        }
+    }
+
     /// Like `hasBlob`, but once.
     func asked(_ repository: Repository, digest: Digest, size: Int64) throws(RegistryError) -> Bool {
         do throws(RegistryError) {
@@ -41,16 +56,19 @@ extension RegistryClient {
     }
 
     /// Gives a manifest its place under a tag or its digest.
+    /// - Returns: whether the registry keeps account of what refers to what (`OCI-Subject`).
+    @discardableResult
     public func putManifest(
         _ repository: Repository, reference: String, _ bytes: [UInt8], mediaType: String
-    ) throws(RegistryError) {
+    ) throws(RegistryError) -> Bool {
         let digest = Digest.sha256(of: bytes)
-        try repeating { () throws(RegistryError) -> Void in
+        return try repeating { () throws(RegistryError) -> Bool in
             let answer = try send(
                 "PUT", "/v2/\(repository.name)/manifests/\(reference)", to: repository,
                 headers: ["Content-Type: \(mediaType)"],
                 body: HTTPBody(size: Int64(bytes.count)) { BytesSource(bytes) })
             try expect(digest, of: answer)
+            return answer.header("oci-subject") != nil
         }
     }
 

@@ -10,6 +10,8 @@ public struct RegistryOptions: Sendable {
     public var credentials: Credentials?
     /// `--authfile`
     public var authFile: String?
+    /// No credentials of any file are used.
+    public var isAnonymous = false
     /// `--cert-dir`
     public var certificateDirectory: String?
     /// `--tls-verify`; nil when it was not given: then loopback registries may speak plain HTTP.
@@ -18,8 +20,9 @@ public struct RegistryOptions: Sendable {
     public var retries = 5
     /// The first pause before a repetition; each later one is twice as long, up to ten seconds.
     public var firstPauseMilliseconds = 250
-    /// A blob of more bytes than this is worth a further request that lets it be resumed.
-    public var pieceLimit: Int64 = 16 << 20
+    /// A blob of more bytes than this is worth a further request that lets it be resumed. It costs:
+    /// docker-registry reads and hashes once more what did not come with the last request.
+    public var pieceLimit: Int64 = 4 << 30
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
     public var pushes = false
@@ -41,7 +44,8 @@ public final class RegistryClient: Sendable {
     public init(_ options: RegistryOptions = RegistryOptions()) {
         self.options = options
         authorizer = Authorizer(
-            explicit: options.credentials, files: AuthFile(explicit: options.authFile),
+            explicit: options.credentials,
+            files: options.isAnonymous ? .none : AuthFile(explicit: options.authFile),
             pushes: options.pushes)
     }
 
@@ -56,13 +60,14 @@ public final class RegistryClient: Sendable {
     /// (OCI Distribution Specification, "Pushing Manifests").
     public static let manifestLimit = 4 << 20
 
+    static let manifestTypes = [
+        MediaType.ociManifest, MediaType.ociIndex, MediaType.dockerManifest, MediaType.dockerIndex,
+        MediaType.dockerSchema1Signed, MediaType.dockerSchema1,
+    ].map { "Accept: \($0)" }
+
     /// A manifest or an index by tag or digest. The caller verifies a digest.
     public func manifest(_ repository: Repository, reference: String) throws(RegistryError) -> Manifest {
-        let accept = [
-            MediaType.ociManifest, MediaType.ociIndex, MediaType.dockerManifest, MediaType.dockerIndex,
-            MediaType.dockerSchema1Signed, MediaType.dockerSchema1,
-        ]
-        let headers = accept.map { "Accept: \($0)" }
+        let headers = Self.manifestTypes
         return try repeating { () throws(RegistryError) -> Manifest in
             let session = try takeSession()
             let exchange = try open(

@@ -24,9 +24,11 @@ enum Application {
             CommandTree.Group(
                 "Images",
                 [
-                    PullCommand.command, PushCommand.command, ImagesCommand.command, LoadCommand.command,
+                    PullCommand.command, PushCommand.command, CopyCommand.command, ImagesCommand.command,
+                    LoadCommand.command,
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
-                    LoginCommand.command, LogoutCommand.command,
+                    LoginCommand.command, LogoutCommand.command, ListTagsCommand.command,
+                    DeleteCommand.command, SyncCommand.command, SearchCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -43,13 +45,17 @@ enum Application {
                     },
                     Command("image", summary: "Manage images") {
                         [
-                            PullCommand.command, PushCommand.command,
+                            PullCommand.command, PushCommand.command, CopyCommand.command,
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command,
+                            ImageInspectCommand.command, ImageTreeCommand.command, ReferrersCommand.command,
+                            ListTagsCommand.command,
+                            DeleteCommand.command,
+                            SyncCommand.command, SearchCommand.command,
                         ]
                     },
+                    ManifestCommands.command,
                     Command("volume", summary: "Manage volumes") {
                         [
                             VolumeCreateCommand.command, VolumeListCommand.command,

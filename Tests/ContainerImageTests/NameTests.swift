@@ -60,9 +60,16 @@ import Testing
         #expect(
             try ImageSource(parsing: "docker-archive:a.tar") == .dockerArchive(path: "a.tar", reference: nil))
         #expect(try ImageSource(parsing: "dir:/a:b") == .directory(path: "/a:b"))
+        #expect(try ImageSource(parsing: "docker-daemon:a/b:1") == .daemon("a/b:1"))
+        #expect(try ImageSource(parsing: "apus:[/srv/x]a:1") == .store(root: "/srv/x", name: "a:1"))
+        #expect(try ImageSource(parsing: "apus:a") == .store(root: nil, name: "a"))
+        #expect(throws: ImageError.self) { try ImageSource(parsingTransport: "debian:12") }
         // An image may be called so.
         #expect(try ImageSource(parsing: "docker:dind") == .registry("docker:dind"))
-        for text in ["oci:", "dir:", "docker-daemon:x", "Nope", "docker://"] {
+        for text in [
+            "oci:", "dir:", "docker-daemon:", "docker-daemon:A", "apus:", "apus:[x]y", "apus:[/x]", "Nope",
+            "docker://",
+        ] {
             #expect(throws: ImageError.self, "\(text)") { try ImageSource(parsing: text) }
         }
     }

@@ -195,6 +195,29 @@ func archiveError(_ body: () throws -> Void) -> ArchiveError.Code? {
         #expect(check(bytes.reversed(), 400_000) == .digestMismatch)
     }
 
+    @Test(arguments: [0, 1, 256 << 10, 1_300_000]) func verificationInAThread(_ count: Int) throws {
+        let bytes = sampleBytes(count)
+        let digest = Digest.sha256(of: bytes)
+        func check(_ bytes: [UInt8], _ size: Int64) -> ArchiveError.Code? {
+            archiveError {
+                let source = ParallelVerifyingSource(
+                    DribblingSource(bytes, step: 70_001), expected: digest, size: size)
+                let read = try source.readAll(limit: 2 << 20)
+                #expect(read == bytes)
+            }
+        }
+        #expect(check(bytes, Int64(count)) == nil)
+        #expect(check(bytes, Int64(count) + 1) == .sizeMismatch)
+        #expect(check(bytes + [7], Int64(count)) == .sizeMismatch)
+        if count > 0 {
+            var wrong = bytes
+            wrong[count / 2] ^= 1
+            #expect(check(wrong, Int64(count)) == .digestMismatch)
+        }
+        // One that is given up in the middle leaves no thread behind.
+        _ = ParallelVerifyingSource(BytesSource(bytes), expected: digest, size: Int64(count))
+    }
+
     @Test func verifyingFinishReadsWhatTheInflaterLeft() throws {
         let packed = try compressed(sampleBytes(10_000), .gzip) + [UInt8](repeating: 0, count: 500_000)
         let verifying = VerifyingSource(

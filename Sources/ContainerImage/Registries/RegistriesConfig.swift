@@ -21,6 +21,9 @@ public struct RegistriesConfig: Sendable {
     public static func load(explicit: String? = nil) throws(ImageError) -> RegistriesConfig {
         var config = RegistriesConfig()
         let environment = RegistryEnvironment.value("CONTAINERS_REGISTRIES_CONF")
+        let home = RegistryEnvironment.value("HOME")
+        let own = RegistryEnvironment.value("XDG_CACHE_HOME") ?? home.map { "\($0)/.cache" }
+        let cache = geteuid() == 0 ? "/var/cache" : own ?? "/nonexistent"
         var directories: [String] = []
         var found = false
         if let path = explicit ?? environment {
@@ -30,7 +33,6 @@ public struct RegistriesConfig: Sendable {
             }
             found = true
         } else {
-            let home = RegistryEnvironment.value("HOME")
             let user = geteuid() == 0 ? nil : home.map { "\($0)/.config/containers" }
             for directory in [user, "/etc/containers", "/usr/share/containers"].compactMap({ $0 }) {
                 if !found, try config.merge("\(directory)/registries.conf") {
@@ -48,7 +50,7 @@ public struct RegistriesConfig: Sendable {
             }
         }
         if explicit == nil, environment == nil {
-            _ = try config.merge("/var/cache/containers/short-name-aliases.conf")
+            _ = try config.merge("\(cache)/containers/short-name-aliases.conf")
         }
         if !found { config.searchRegistries = ["docker.io"] }
         return config

@@ -71,6 +71,16 @@ final class ArchiveFiles: FileSet {
         }
     }
 
+    convenience init(opening path: String, scratch: String) throws(ImageError) {
+        let file: SharedFile
+        do throws(SystemError) {
+            file = SharedFile(try File.open(path), path: path)
+        } catch {
+            throw ImageError(error.errno == .noEntry ? .notFound : .file, "open \(path)", "\(error.errno)")
+        }
+        try self.init(file, scratch: scratch)
+    }
+
     func open(_ path: String) throws(ImageError) -> FileRange? {
         var path = Self.normalized(path)
         for _ in 0..<8 {
@@ -97,21 +107,9 @@ final class ArchiveFiles: FileSet {
                 return file
             }
         }
-        let copy = try Self.unnamed(in: scratch, for: file.path)
+        let copy = SharedFile(try ScratchFile.make(in: scratch), path: file.path)
         try DecompressingSource(XZSource(DescriptorSource(raw))).copy(to: DescriptorSink(copy.raw))
         return copy
-    }
-
-    private static func unnamed(in directory: String, for name: String) throws(SystemError) -> SharedFile {
-        do throws(SystemError) {
-            return SharedFile(try File.open(directory, O_TMPFILE | O_RDWR, mode: 0o600), path: name)
-        } catch  where error.errno == .notSupported || error.errno == .isDirectory {
-            // A file system without O_TMPFILE (overlay on an old kernel, NFS).
-            let path = "\(directory)/spool-\(getpid())-\(gettid())"
-            let file = try File.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
-            try File.unlink(path)
-            return SharedFile(file, path: name)
-        }
     }
 
     /// Without `.`, `..` and double slashes. Names are keys here, never paths.

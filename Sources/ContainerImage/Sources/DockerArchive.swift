@@ -52,6 +52,44 @@ struct DockerArchive: Sendable {
         }
     }
 
+    /// What an entry of `manifest.json` leads to, read and found in order.
+    struct Contents {
+        var configBytes: [UInt8]
+        var configDigest: Digest
+        var config: ImageConfig
+        var diffIDs: [Digest]
+    }
+
+    func contents(of entry: Entry, label: String) throws(ImageError) -> Contents {
+        let operation = "load \(label)"
+        guard let bytes = try files.read(entry.config, limit: DocumentLimit.config) else {
+            throw ImageError(.malformed, operation, "the config \(entry.config) is missing")
+        }
+        let digest = Digest.sha256(of: bytes)
+        // The config's name is its digest, in the archives of all current programs.
+        let hex =
+            entry.config.split(separator: "/").last.map { $0.hasSuffix(".json") ? $0.dropLast(5) : $0 } ?? ""
+        if let named = try? Digest(.sha256, hex: String(hex)), named != digest {
+            throw ImageError(.corrupt, operation, "the config \(entry.config) has the digest \(digest)")
+        }
+        let config = try ResolvedImage.readConfig(bytes, name: label)
+        guard config.rootfs.diffIDs.count == entry.layers.count else {
+            throw ImageError(
+                .malformed, operation,
+                "manifest.json has \(entry.layers.count) layers and the config \(config.rootfs.diffIDs.count) diff_ids"
+            )
+        }
+        guard entry.layers.count <= ResolvedImage.maximumLayers else {
+            throw ImageError(
+                .limit, operation,
+                "it has \(entry.layers.count) layers; more than \(ResolvedImage.maximumLayers) are not accepted"
+            )
+        }
+        var diffIDs: [Digest] = []
+        for text in config.rootfs.diffIDs { diffIDs.append(try Digest(text: text, in: label)) }
+        return Contents(configBytes: bytes, configDigest: digest, config: config, diffIDs: diffIDs)
+    }
+
     /// The image that has a name; without one, the only image.
     func choose(_ reference: String?) throws(ImageError) -> Entry {
         let tags = entries.flatMap(\.repoTags)

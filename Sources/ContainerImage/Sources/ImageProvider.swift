@@ -9,10 +9,41 @@ internal import OCISpec
 protocol ImageProvider: Sendable {
     /// As messages name it: `docker.io/library/debian:12`, `oci:/srv/debian:12`.
     var name: String { get }
+    /// Bytes are here, so that to read them again costs little.
+    var isLocal: Bool { get }
     func top() throws(ImageError) -> TopDocument
     /// A document, read up to the limit of documents.
     func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8]
     func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource
+    /// Where an image of an index is to be had.
+    func member(_ descriptor: ContentDescriptor) throws -> any ImageProvider
+    /// A repository of a registry, other than one, that has a layer.
+    func origin(
+        of layer: Digest, diffID: Digest?, in registry: String, besides repository: String
+    ) throws -> String?
+}
+
+extension ImageProvider {
+    func member(_ descriptor: ContentDescriptor) -> any ImageProvider { self }
+
+    var isLocal: Bool { true }
+
+    func origin(
+        of layer: Digest, diffID: Digest?, in registry: String, besides repository: String
+    ) throws -> String? { nil }
+
+    /// How a layer is compressed: what is here says it itself, for the rest its type does.
+    func compression(of layer: ContentDescriptor, _ digest: Digest) throws -> Compression {
+        if isLocal {
+            var prefix = [UInt8](repeating: 0, count: Compression.prefixLength)
+            let source = try blob(layer, digest)
+            let count = try prefix.withUnsafeMutableBytes { try source.readFully(into: $0) }
+            return try Compression.detect(Array(prefix[..<count]))
+        }
+        if layer.mediaType.hasSuffix("gzip") { return .gzip }
+        if layer.mediaType.hasSuffix("zstd") { return .zstd }
+        return .none
+    }
 }
 
 struct TopDocument: Sendable {

@@ -59,6 +59,12 @@ struct LayoutProvider: ImageProvider {
             }
             return index.manifests[0]
         }
+        // `@2` is the third image.
+        if reference.hasPrefix("@"), let position = Int(reference.dropFirst()),
+            index.manifests.indices.contains(position)
+        {
+            return index.manifests[position]
+        }
         let found = index.manifests.filter { descriptor in
             descriptor.annotations[ContentDescriptor.referenceName] == reference
                 || descriptor.annotations[ContentDescriptor.containerdName] == reference
@@ -69,6 +75,12 @@ struct LayoutProvider: ImageProvider {
                 .notFound, "read \(name)", "the layout has no image \"\(reference)\"; \(listed())")
         }
         return first
+    }
+
+    /// - Parameter reference: nil for the only image.
+    init(_ files: any FileSet, reference: String?, name: String) throws(ImageError) {
+        let index = try Self.index(files)
+        self.init(files, try Self.choose(reference, in: index, name: name), name: name)
     }
 
     init(_ files: any FileSet, _ descriptor: ContentDescriptor, name: String) {
@@ -98,5 +110,22 @@ struct LayoutProvider: ImageProvider {
 
     private func missing(_ digest: Digest) -> ImageError {
         ImageError(.notFound, "read \(name)", "the blob \(digest) is missing")
+    }
+}
+
+/// A layout whose blobs are elsewhere, for several layouts together.
+struct LayoutFiles: FileSet {
+    private let layout: DirectoryFiles
+    private let shared: DirectoryFiles?
+    var name: String { layout.name }
+
+    init(_ layout: DirectoryFiles, shared: String?) throws(ImageError) {
+        self.layout = layout
+        self.shared = try shared.map { path throws(ImageError) in try DirectoryFiles(path) }
+    }
+
+    func open(_ path: String) throws(ImageError) -> FileRange? {
+        guard let shared, path.hasPrefix("blobs/") else { return try layout.open(path) }
+        return try shared.open(String(path.dropFirst("blobs/".count)))
     }
 }

@@ -6,6 +6,8 @@ internal import Synchronization
 /// A registry's image, from the first of its mirrors that has it.
 final class RegistryProvider: ImageProvider {
     let name: String
+    /// What the caller does, for messages.
+    private let verb: String
     private let reference: ImageReference
     private let client: RegistryClient
     private let endpoints: [RegistriesConfig.Endpoint]
@@ -15,14 +17,17 @@ final class RegistryProvider: ImageProvider {
 
     init(
         _ reference: ImageReference, config: RegistriesConfig, client: RegistryClient,
-        progress: any TransferProgress
+        progress: any TransferProgress, verb: String
     ) throws(ImageError) {
+        self.verb = verb
         self.reference = reference
         self.client = client
         self.progress = progress
         name = reference.canonical
         endpoints = try config.endpoints(for: reference)
     }
+
+    var isLocal: Bool { false }
 
     func top() throws(ImageError) -> TopDocument {
         var failure: RegistryError?
@@ -40,19 +45,26 @@ final class RegistryProvider: ImageProvider {
                 if endpoint.isMirror { progress.warning("mirror \(endpoint.repository) failed: \(error)") }
             }
         }
-        throw ImageError("pull \(name)", failure!)
+        throw ImageError("\(verb) \(name)", failure!)
     }
 
     func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8] {
         do throws(RegistryError) {
             return try client.manifest(repository, reference: digest.description).bytes
         } catch {
-            throw ImageError("pull \(name)", error)
+            throw ImageError("\(verb) \(name)", error)
         }
     }
 
     func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource {
         client.blob(repository, digest: digest, size: descriptor.size)
+    }
+
+    func origin(
+        of layer: Digest, diffID: Digest?, in registry: String, besides repository: String
+    ) -> String? {
+        let own = self.repository
+        return own.registry.host == registry && own.name != repository ? own.name : nil
     }
 
     private var repository: Repository {

@@ -15,6 +15,12 @@ public struct LoadedImage: Sendable {
         self.record = record
         self.names = names.filter { $0.digest == nil }.map(\.canonical)
     }
+
+    /// One that came by its transport.
+    public init(pulled record: ImageRecord) {
+        self.record = record
+        names = record.names
+    }
 }
 
 extension ImageTransfer {
@@ -40,6 +46,15 @@ extension ImageTransfer {
             .malformed, "load \(name)",
             "it is no image archive: it has neither a manifest.json nor an index.json (a root file system's tar "
                 + "is for import)")
+    }
+
+    /// Brings what is in a directory into the store: an OCI layout's images or that of a `dir:`.
+    public func load(directory: String) throws(ImageError) -> [LoadedImage] {
+        let files = try DirectoryFiles(directory)
+        guard try files.open("oci-layout") == nil, try files.open("manifest.json") != nil else {
+            return try loadLayout(files)
+        }
+        return [LoadedImage(try pull(.directory(path: directory)), [])]
     }
 
     /// Brings all images of an OCI layout in a directory into the store.
@@ -81,42 +96,18 @@ extension ImageTransfer {
     func load(_ entry: DockerArchive.Entry, of archive: DockerArchive) throws(ImageError) -> LoadedImage {
         let files = archive.files
         let label = "\(files.name):\(entry.repoTags.first ?? String(entry.config.prefix(40)))"
-        let operation = "load \(label)"
-        guard let configBytes = try files.read(entry.config, limit: DocumentLimit.config) else {
-            throw ImageError(.malformed, operation, "the config \(entry.config) is missing")
-        }
-        let configDigest = Digest.sha256(of: configBytes)
-        // The config's name is its digest, in the archives of all current programs.
-        let hex =
-            entry.config.split(separator: "/").last.map { $0.hasSuffix(".json") ? $0.dropLast(5) : $0 } ?? ""
-        if let named = try? Digest(.sha256, hex: String(hex)), named != configDigest {
-            throw ImageError(.corrupt, operation, "the config \(entry.config) has the digest \(configDigest)")
-        }
-        let config = try ResolvedImage.readConfig(configBytes, name: label)
-        guard config.rootfs.diffIDs.count == entry.layers.count else {
-            throw ImageError(
-                .malformed, operation,
-                "manifest.json has \(entry.layers.count) layers and the config \(config.rootfs.diffIDs.count) diff_ids"
-            )
-        }
-        guard entry.layers.count <= ResolvedImage.maximumLayers else {
-            throw ImageError(
-                .limit, operation,
-                "it has \(entry.layers.count) layers; more than \(ResolvedImage.maximumLayers) are not accepted"
-            )
-        }
+        let contents = try archive.contents(of: entry, label: label)
         try ResolvedImage.check(
-            config.platform, against: (options.platform ?? .host).normalized,
+            contents.config.platform, against: (options.platform ?? .host).normalized,
             isGiven: options.platform != nil,
             name: label)
         var plans: [LayerPlan] = []
-        for (path, text) in zip(entry.layers, config.rootfs.diffIDs) {
-            let diffID = try Digest(text: text, in: label)
+        for (path, diffID) in zip(entry.layers, contents.diffIDs) {
             let size = try files.open(path)?.size
             plans.append(
                 LayerPlan(label: diffID, diffID: diffID, blob: nil, size: size) { () throws(ImageError) in
                     guard let file = try files.open(path) else {
-                        throw ImageError(.malformed, operation, "the layer \(path) is missing")
+                        throw ImageError(.malformed, "load \(label)", "the layer \(path) is missing")
                     }
                     return file
                 })
@@ -127,7 +118,7 @@ extension ImageTransfer {
         let lease = try storing(label) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
         let layers = try ingest(plans, name: label, stop: StopFlag())
-        return LoadedImage(try record(configBytes, layers: layers, names: names, of: label), names)
+        return LoadedImage(try record(contents.configBytes, layers: layers, names: names, of: label), names)
     }
 
     /// Records an image that has a config and layers in the store, and no
@@ -174,13 +165,7 @@ extension ImageTransfer {
     var scratch: String { "\(store.root)/ingest" }
 
     func openArchive(_ path: String) throws(ImageError) -> ArchiveFiles {
-        let file: SharedFile
-        do throws(SystemError) {
-            file = SharedFile(try File.open(path), path: path)
-        } catch {
-            throw ImageError(error.errno == .noEntry ? .notFound : .file, "open \(path)", "\(error.errno)")
-        }
-        return try ArchiveFiles(file, scratch: scratch)
+        try ArchiveFiles(opening: path, scratch: scratch)
     }
 }
 

@@ -11,6 +11,11 @@ extension ImageTransfer {
         switch source {
         case .registry(let text):
             return try pull(named: try ImageName(parsing: text))
+        case .store(_, let name):
+            return try fetch(try opened(source), names: localNames(name.hasPrefix("sha256:") ? [] : [name]))
+        case .daemon(let name):
+            return try fetch(
+                try opened(source), names: localNames(name.hasPrefix("sha256:") ? [] : [Self.hubName(name)]))
         case .layout(let path, let reference):
             let files = try DirectoryFiles(path)
             let descriptor = try LayoutProvider.choose(
@@ -37,6 +42,19 @@ extension ImageTransfer {
         }
     }
 
+    private func opened(_ source: ImageSource) throws(ImageError) -> any ImageProvider {
+        do {
+            return try source.provider(options, progress: progress, stop: StopFlag())
+        } catch {
+            throw ImageError("pull \(source)", any: error)
+        }
+    }
+
+    /// Docker's short names are Docker Hub's.
+    private static func hubName(_ name: String) throws(ImageError) -> String {
+        try ImageReference(parsing: name).tagged.canonical
+    }
+
     private func pull(named name: ImageName) throws(ImageError) -> ImageRecord {
         let config = try RegistriesConfig.load(explicit: options.registriesConfig)
         let candidates = try config.candidates(for: name)
@@ -47,7 +65,7 @@ extension ImageTransfer {
                 let stop = StopFlag()
                 let client = RegistryClient(try options.registryOptions(stop: stop))
                 let provider = try RegistryProvider(
-                    reference, config: config, client: client, progress: progress)
+                    reference, config: config, client: client, progress: progress, verb: "pull")
                 return try fetch(provider, names: [reference], stop: stop)
             } catch {
                 // What is found and faulty is not looked for elsewhere.

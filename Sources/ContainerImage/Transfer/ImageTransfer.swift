@@ -44,6 +44,15 @@ public struct TransferOptions: Sendable {
     public var retryDelay: Int?
     /// A registries.conf in place of the system's.
     public var registriesConfig: String?
+    /// `--no-creds`: whoever is logged in.
+    public var isAnonymous = false
+    /// `--registry-token`
+    public var registryToken: String?
+    /// Where the blobs of layouts are, when they are not in them.
+    public var sharedBlobs: String?
+    /// `unix://` or `tcp://`; nil for what DOCKER_HOST says.
+    public var daemonHost: String?
+    public var stores: LocalStores?
     /// Layers that come at once.
     public var threads = 3
 
@@ -57,6 +66,8 @@ public struct TransferOptions: Sendable {
             }
             result.credentials = parsed
         }
+        if let registryToken { result.credentials = .registryToken(registryToken) }
+        result.isAnonymous = isAnonymous
         result.authFile = authFile
         result.certificateDirectory = certificateDirectory
         result.verifyTLS = verifyTLS

@@ -22,77 +22,33 @@ struct ResolvedImage {
         var diffID: Digest
     }
 
-    /// An index may lead to an index, but hardly deeper.
-    private static let maximumDepth = 4
     /// The kernel's overlay takes 500 layers (OVL_MAX_STACK).
     static let maximumLayers = 500
 
     init(_ provider: some ImageProvider, platform: Platform, isPlatformGiven: Bool) throws(ImageError) {
         let name = provider.name
-        let top = try provider.top()
-        if let expected = top.digest { try Self.verify(top.bytes, expected, name: name) }
-        topDigest = top.digest ?? Digest.sha256(of: top.bytes)
-
-        var bytes = top.bytes
-        var mediaType = top.mediaType
-        var digest = topDigest
-        var seen: Set<Digest> = [digest]
-        while true {
-            let document = try ImageDocument(bytes, mediaType: mediaType, name: name)
-            guard case .index(let index, _) = document else {
-                guard case .manifest(let manifest, let type) = document else { preconditionFailure() }
-                self.manifest = manifest
-                self.mediaType = type
-                manifestBytes = bytes
-                manifestDigest = digest
-                break
-            }
-            let next = try PlatformChoice.choose(platform, from: index, name: name)
-            digest = try Digest(next, in: name)
-            guard seen.insert(digest).inserted else {
-                throw ImageError(.malformed, "pull \(name)", "the index \(digest) leads back to itself")
-            }
-            guard seen.count <= Self.maximumDepth else {
-                throw ImageError(
-                    .limit, "pull \(name)", "indexes within indexes, deeper than \(Self.maximumDepth)")
-            }
-            bytes = try provider.document(next, digest)
-            try Self.verify(bytes, digest, size: next.size, name: name)
-            mediaType = next.mediaType
-        }
+        let top = try SourceDocument(topOf: provider)
+        let chosen = try SourceDocument(choosing: platform, below: top, of: provider)
+        guard case .manifest(let manifest, let type) = chosen.content else { preconditionFailure() }
+        self.manifest = manifest
+        mediaType = type
+        manifestBytes = chosen.bytes
+        manifestDigest = chosen.digest
+        topDigest = top.digest
 
         try Self.check(manifest, name: name)
-        configDigest = try Digest(manifest.config, in: name)
-        guard manifest.config.size <= DocumentLimit.config else {
-            throw ImageError(
-                .limit, "pull \(name)",
-                "the config has \(manifest.config.size) bytes; more than \(DocumentLimit.config) are not accepted"
-            )
-        }
+        let config: SourceConfig
         do {
-            configBytes = try provider.blob(manifest.config, configDigest).readAll(
-                limit: DocumentLimit.config)
+            config = try SourceConfig(manifest, of: provider)
         } catch {
-            throw ImageError("read the config \(configDigest) of \(name)", any: error)
+            throw ImageError("read the config of \(name)", any: error)
         }
-        try Self.verify(configBytes, configDigest, size: manifest.config.size, name: name)
-        config = try Self.readConfig(configBytes, name: name)
+        guard let image = config.image, let bytes = config.bytes else { preconditionFailure() }
+        configDigest = config.digest
+        configBytes = bytes
+        self.config = image
         layers = try Self.pair(manifest, config, name: name)
-        try Self.check(config.platform, against: platform, isGiven: isPlatformGiven, name: name)
-    }
-
-    private static func verify(
-        _ bytes: [UInt8], _ expected: Digest, size: Int64? = nil, name: String
-    ) throws(ImageError) {
-        let actual = Digest.of(bytes, like: expected)
-        guard actual == expected else {
-            throw ImageError(
-                .corrupt, "pull \(name)", "the bytes of \(expected) have the digest \(actual)")
-        }
-        if let size, size != bytes.count {
-            throw ImageError(
-                .corrupt, "pull \(name)", "\(expected) has \(bytes.count) bytes, not the announced \(size)")
-        }
+        try Self.check(image.platform, against: platform, isGiven: isPlatformGiven, name: name)
     }
 
     private static func check(_ manifest: ImageManifest, name: String) throws(ImageError) {
@@ -132,20 +88,13 @@ struct ResolvedImage {
     }
 
     private static func pair(
-        _ manifest: ImageManifest, _ config: ImageConfig, name: String
+        _ manifest: ImageManifest, _ config: SourceConfig, name: String
     ) throws(ImageError) -> [Layer] {
-        let diffIDs = config.rootfs.diffIDs
-        guard manifest.layers.count == diffIDs.count else {
-            throw ImageError(
-                .malformed, "pull \(name)",
-                "the manifest has \(manifest.layers.count) layers and the config \(diffIDs.count) diff_ids")
-        }
+        let diffIDs = try config.requireDiffIDs(manifest, name: name)
         var layers: [Layer] = []
         for (descriptor, diffID) in zip(manifest.layers, diffIDs) {
             layers.append(
-                Layer(
-                    descriptor: descriptor, digest: try Digest(descriptor, in: name),
-                    diffID: try Digest(text: diffID, in: name)))
+                Layer(descriptor: descriptor, digest: try Digest(descriptor, in: name), diffID: diffID))
         }
         return layers
     }

@@ -1,5 +1,6 @@
 import CommandGrammar
 import ContainerEngine
+import ContainerImage
 import GoTemplate
 import JSONText
 
@@ -7,9 +8,11 @@ enum InspectCommand {
     static let command = Command(
         "inspect", usage: "[OPTIONS] NAME [NAME...]",
         summary: "Show the configuration of containers, images and volumes",
+        description:
+            "A name with a transport (docker://NAME, oci:DIRECTORY, dir:DIRECTORY …) is an image elsewhere, which is looked at without being pulled.",
         arguments: .atLeast(1), completing: .objects("containers"),
         flags: {
-            [
+            RemoteInspection.flags() + [
                 Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json"),
                 Flag(
                     "type", .choice(["all", "container", "image", "volume"]), default: "all",
@@ -18,6 +21,7 @@ enum InspectCommand {
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
+        if values.arguments.contains(where: ImageSource.namesTransport) { return inspectElsewhere(values) }
         let engine = try GlobalFlags.engine(values)
         let type = values.string("type") ?? "all"
         return try inspect(values) { name in
@@ -37,6 +41,19 @@ enum InspectCommand {
                 } catch let error as EngineError where error.code == .notFound && type == "all" {}
             }
             throw EngineError(.notFound, "no such object: \"\(name)\"")
+        }
+    }
+
+    private static func inspectElsewhere(_ values: Values) -> Int32 {
+        CopyFlags.withExitCodes {
+            for name in values.arguments {
+                guard ImageSource.namesTransport(name) else {
+                    throw EngineError(
+                        .invalid, "\(name) names no transport: inspect it by a command of its own")
+                }
+                try RemoteInspection.show(name, values)
+            }
+            return 0
         }
     }
 

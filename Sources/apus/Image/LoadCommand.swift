@@ -9,7 +9,7 @@ enum LoadCommand {
     static let command = Command(
         "load", usage: "[OPTIONS]", summary: "Load images from an archive or standard input",
         description:
-            "Reads a docker-archive or an oci-archive, plain or compressed, or an OCI layout's directory.",
+            "Reads a docker-archive or an oci-archive, plain or compressed, an OCI layout's directory or a dir: image's; or an image by its transport (oci-archive:FILE:TAG, docker-daemon:NAME …).",
         arguments: .none,
         flags: {
             [
@@ -22,8 +22,10 @@ enum LoadCommand {
 
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
+        var options = TransferOptions()
+        options.stores = GlobalFlags.stores(values)
         let transfer = ImageTransfer(
-            store: engine.store, options: TransferOptions(),
+            store: engine.store, options: options,
             progress: TransferDisplay(quiet: values.bool("quiet")))
         for image in try load(values.string("input") ?? "-", transfer) {
             for name in image.names.isEmpty ? [image.record.id.description] : image.names {
@@ -35,7 +37,10 @@ enum LoadCommand {
 
     private static func load(_ path: String, _ transfer: ImageTransfer) throws -> [LoadedImage] {
         if path != "-", let status = try? File.status(path), status.st_mode & S_IFMT == S_IFDIR {
-            return try transfer.loadLayout(directory: path)
+            return try transfer.load(directory: path)
+        }
+        if !File.exists(path), ImageSource.namesTransport(path) {
+            return [LoadedImage(pulled: try transfer.pull(ImageSource(parsing: path)))]
         }
         let input = try ArchiveInput.open(path, "load")
         return try transfer.load(input, name: path == "-" ? "standard input" : path)
@@ -109,7 +114,8 @@ enum SaveCommand {
                     "format", .choice(SaveFormat.allCases.map(\.rawValue)), default: "docker-archive",
                     "Format of the archive"),
                 Flag(
-                    "output", short: "o", .string("FILE"), "Write to FILE instead of standard output",
+                    "output", short: "o", .string("FILE"),
+                    "Write to FILE instead of standard output, or to a place (oci:DIRECTORY:TAG …)",
                     completing: .files),
                 Flag("quiet", short: "q", .bool, "Suppress output of progress"),
             ]
@@ -122,12 +128,24 @@ enum SaveCommand {
         let transfer = ImageTransfer(
             store: engine.store, options: TransferOptions(),
             progress: TransferDisplay(quiet: values.bool("quiet")))
+        if let output = values.string("output"), ImageSource.namesTransport(output) {
+            guard images.count == 1, !values.isSet("format") else {
+                throw EngineError(.invalid, "\(output) takes one image, in its own format")
+            }
+            var options = TransferOptions()
+            options.stores = GlobalFlags.stores(values)
+            var form = PushForm()
+            form.keepsPlainLayers = true
+            _ = try ImageTransfer(store: engine.store, options: options, progress: transfer.progress)
+                .push(images[0].record, to: ImageSource(parsing: output), form: form)
+            return 0
+        }
         if let output = values.string("output"), output != "-" {
             try transfer.save(images, as: format, to: output)
             return 0
         }
-        guard format != .ociDirectory else {
-            throw EngineError(.invalid, "--format oci-dir needs --output DIR")
+        guard format != .ociDirectory, format != .dockerDirectory else {
+            throw EngineError(.invalid, "--format \(format.rawValue) needs --output DIR")
         }
         guard isatty(STDOUT_FILENO) == 0 else {
             throw EngineError(.invalid, "refusing to save to a terminal: use --output, or redirect")

@@ -10,7 +10,7 @@ enum PullCommand {
         "pull", usage: "[OPTIONS] IMAGE [IMAGE...]",
         summary: "Pull an image from a registry, a layout or an archive",
         description:
-            "An image is a name (NAME[:TAG|@DIGEST], with registries.conf deciding what a short one means), or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY.",
+            "An image is a name (NAME[:TAG|@DIGEST], with registries.conf deciding what a short one means), or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY, docker-daemon:NAME, apus:[[ROOT]]NAME.",
         arguments: .atLeast(1), completing: .objects("images"),
         flags: {
             transferFlags() + RegistryFlags.flags() + [
@@ -37,6 +37,7 @@ enum PullCommand {
         RegistryFlags.apply(values, to: &options)
         try RegistryFlags.applyRepetition(values, to: &options)
         options.credentials = values.string("creds")
+        options.stores = GlobalFlags.stores(values)
         if let variant = values.string("variant") {
             var platform = options.platform ?? .host
             platform.variant = variant

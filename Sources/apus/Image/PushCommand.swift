@@ -10,7 +10,7 @@ enum PushCommand {
         "push", usage: "[OPTIONS] IMAGE [DESTINATION]",
         summary: "Push an image to a registry, a layout or an archive",
         description:
-            "Without DESTINATION the image goes where its name says. A destination is a name, or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY. What is compressed goes as it is and keeps its digest; plain layers are compressed by gzip.",
+            "Without DESTINATION the image goes where its name says. A destination is a name, or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY, docker-daemon:NAME, apus:[[ROOT]]NAME. What is compressed goes as it is and keeps its digest; plain layers are compressed by gzip.",
         arguments: .between(1, 2), completing: .objects("images"),
         flags: {
             PullCommand.transferFlags() + RegistryFlags.flags() + [
@@ -46,6 +46,7 @@ enum PushCommand {
         RegistryFlags.apply(values, to: &options)
         try RegistryFlags.applyRepetition(values, to: &options)
         options.credentials = values.string("creds")
+        options.stores = GlobalFlags.stores(values)
         let display = TransferDisplay(quiet: values.bool("quiet"))
         let transfer = ImageTransfer(store: engine.store, options: options, progress: display)
         func push(_ image: SavedImage, to destination: ImageSource) throws {
@@ -85,15 +86,17 @@ enum PushCommand {
             compression: values.string("compression-format").flatMap(Compression.init),
             level: values.int("compression-level"), again: values.bool("force-compression"))
         form.compressesDirectory = values.bool("compress")
-        if let level = form.level {
-            let highest = form.compression == .zstd ? 20 : 9
-            guard (1...highest).contains(level) else {
-                throw EngineError(
-                    .invalid,
-                    "invalid --compression-level \(level): \(form.compression?.rawValue ?? "gzip") has 1 to \(highest)"
-                )
-            }
-        }
+        try checkLevel(form, flag: "compression-level")
         return form
+    }
+
+    static func checkLevel(_ form: PushForm, flag: String) throws {
+        guard let level = form.level else { return }
+        let highest = form.compression == .zstd ? 20 : 9
+        guard (1...highest).contains(level) else {
+            throw EngineError(
+                .invalid,
+                "invalid --\(flag) \(level): \(form.compression?.rawValue ?? "gzip") has 1 to \(highest)")
+        }
     }
 }

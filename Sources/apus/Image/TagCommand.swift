@@ -59,9 +59,23 @@ enum RmiCommand {
 enum ImageInspectCommand {
     static let command = Command(
         "inspect", usage: "[OPTIONS] IMAGE [IMAGE...]", summary: "Show the configuration of images",
+        description:
+            "A name with a transport (docker://NAME, oci:DIRECTORY, dir:DIRECTORY …) is an image elsewhere, which is looked at without being pulled; with --remote a plain name is a registry's, too.",
         arguments: .atLeast(1), completing: .objects("images"),
-        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] },
+        flags: {
+            RemoteInspection.flags() + [
+                Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json"),
+                Flag("remote", .bool, "Look at the registry's image, not at one that is here"),
+            ]
+        },
         run: { values in
+            let names = values.arguments
+            if values.bool("remote") || names.contains(where: ImageSource.namesTransport) {
+                return CopyFlags.withExitCodes {
+                    for name in names { try RemoteInspection.show(name, values) }
+                    return 0
+                }
+            }
             let engine = try GlobalFlags.engine(values)
             return try InspectCommand.inspect(values) { try engine.inspectImage($0) }
         })

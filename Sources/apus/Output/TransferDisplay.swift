@@ -3,7 +3,7 @@ import LayerArchive
 import LinuxSystem
 import Synchronization
 
-/// A transfer's progress on standard error: a bar a layer on a terminal, a
+/// A transfer's progress, usually on standard error: a bar a layer on a terminal, a
 /// line a layer elsewhere, nothing when quiet.
 final class TransferDisplay: TransferProgress {
     private enum Style { case bars, lines, silent }
@@ -15,10 +15,12 @@ final class TransferDisplay: TransferProgress {
     }
 
     private let style: Style
+    private let descriptor: Int32
     private let state = Mutex(State())
 
-    init(quiet: Bool) {
-        style = quiet ? .silent : isatty(STDERR_FILENO) == 1 ? .bars : .lines
+    init(quiet: Bool, to descriptor: Int32 = STDERR_FILENO) {
+        self.descriptor = descriptor
+        style = quiet ? .silent : isatty(descriptor) == 1 ? .bars : .lines
     }
 
     func resolving(_ reference: String) { line("Trying to pull \(reference)...") }
@@ -61,7 +63,7 @@ final class TransferDisplay: TransferProgress {
     private func draw(_ state: inout State) {
         var size = winsize()
         let columns =
-            ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+            ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
         let rows = max(1, Int(size.ws_row) - 1)
         var text = state.drawn > 0 ? "\u{1B}[\(state.drawn)A" : ""
         // More layers than lines: those that are at work are worth showing.
@@ -100,7 +102,7 @@ final class TransferDisplay: TransferProgress {
 
     private func short(_ digest: Digest) -> String { String(digest.hex.prefix(12)) }
 
-    private func write(_ text: String) { try? FD.writeAll(STDERR_FILENO, text) }
+    private func write(_ text: String) { try? FD.writeAll(descriptor, text) }
 
     private static func milliseconds() -> Int64 {
         var time = timespec()

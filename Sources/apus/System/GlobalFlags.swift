@@ -1,5 +1,6 @@
 import CommandGrammar
 import ContainerEngine
+import ContainerImage
 
 /// The flags that stand before a command: which store, whose state.
 enum GlobalFlags {
@@ -17,5 +18,22 @@ enum GlobalFlags {
         try Engine.open(
             root: values.string("root"), runRoot: values.string("runroot"),
             driver: values.string("storage-driver"))
+    }
+
+    /// The stores that `apus:` means: that of the flags, unless it names another.
+    static func stores(_ values: Values) -> LocalStores {
+        @Sendable func engine(_ root: String?) throws -> Engine {
+            guard let root else { return try Self.engine(values) }
+            return try Engine.open(root: root, runRoot: nil, driver: nil)
+        }
+        return LocalStores(
+            open: { root in try engine(root).store },
+            find: { root, name in
+                let engine = try engine(root)
+                guard let image = try engine.findImage(name) else {
+                    throw ImageError(.notFound, "find apus:\(name)", "there is no such image here")
+                }
+                return (engine.store, image)
+            })
     }
 }
