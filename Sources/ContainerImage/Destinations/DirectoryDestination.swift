@@ -74,8 +74,10 @@ final class DirectoryDestination: ImageDestination {
     }
 
     private static func isPart(_ name: String) -> Bool {
-        name.hasSuffix(".manifest.json") || name.hasPrefix("signature-")
-            || name.split(separator: ".").last?.hasPrefix("signature-") == true
-            || ([64, 128].contains(name.count) && name.allSatisfy(\.isHexDigit))
+        if name.hasPrefix("signature-") { return true }
+        let hex = name.prefix { $0 != "." }
+        guard [64, 128].contains(hex.count), hex.allSatisfy(\.isHexDigit) else { return false }
+        let rest = name.dropFirst(hex.count)
+        return rest.isEmpty || rest == ".manifest.json" || rest.hasPrefix(".signature-")
     }
 }

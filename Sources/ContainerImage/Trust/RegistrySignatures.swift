@@ -66,12 +66,7 @@ struct RegistrySignatures {
 
     /// The manifest whose layers are an image's signatures; nil where there is none.
     private func attachments(_ manifest: Digest) throws -> ImageManifest? {
-        let found: RegistryClient.Manifest
-        do throws(RegistryError) {
-            found = try client.manifest(repository, reference: Self.tag(manifest))
-        } catch  where error.code == .notFound {
-            return nil
-        }
+        guard let found = try attached(Self.tag(manifest)) else { return nil }
         let name = "\(repository):\(Self.tag(manifest))"
         guard
             case .manifest(let document, let type) = try ImageDocument(
@@ -81,6 +76,15 @@ struct RegistrySignatures {
             throw TrustError(.limit, "read \(name)", "it has \(document.layers.count) signatures")
         }
         return document
+    }
+
+    private func attached(_ tag: String) throws(RegistryError) -> RegistryClient.Manifest? {
+        do throws(RegistryError) {
+            return try client.manifest(repository, reference: tag)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
     }
 
     private func small(_ digest: Digest, _ size: Int64) throws -> [UInt8] {
