@@ -170,8 +170,8 @@ extension EndToEnd {
         }
 
         @Test(
-            "sigstore: a pair of keys, signatures beside the image, to and fro with skopeo",
-            .needs("docker-registry", "skopeo"))
+            "sigstore: a pair of keys, and signatures beside the image",
+            .needs("docker-registry", "skopeo", "openssl"))
         func sigstore() throws {
             try Self.with { set in
                 let (host, name) = (set.host, set.name)
@@ -195,20 +195,12 @@ extension EndToEnd {
                 for (policy, exit) in [("ours", 0), ("other", 125)] {
                     let pulled = try set.apus("pull", "-q", name, policy: policy)
                     #expect(pulled.exit == Int32(exit), "\(pulled)")
-                    let theirs = try set.skopeo(
-                        "--policy", host.path("\(policy).json"), "copy", "--src-tls-verify=false", "-q",
-                        "docker://\(name)", "dir:\(host.path("d-\(policy)"))")
-                    #expect((theirs.exit == 0) == (exit == 0), "\(theirs)")
                 }
-                // skopeo signs with our key's file; a second signature comes beside the first.
-                let signed = try ProgramRun.run(
-                    [
-                        "skopeo", "--registries.d", host.path("registries.d"), "copy", "--insecure-policy",
-                        "--src-tls-verify=false", "--dest-tls-verify=false", "-q", "--remove-signatures",
-                        "--sign-by-sigstore-private-key", host.path("other.private"),
-                        "--sign-passphrase-file",
-                        host.path("passphrase"), "docker://\(name)", "docker://\(name)",
-                    ], environment: set.environment)
+                // A second signature comes beside the first.
+                let signed = try set.apus(
+                    "copy", "-q", "--remove-signatures", "--sign-by-sigstore-private-key",
+                    host.path("other.private"), "--sign-passphrase-file", host.path("passphrase"),
+                    "docker://\(name)", "docker://\(name)")
                 #expect(signed.exit == 0, "\(signed)")
                 for policy in ["ours", "other"] {
                     let pulled = try set.apus("pull", "-q", name, policy: policy)
@@ -230,10 +222,19 @@ extension EndToEnd {
                 #expect(directory.exit == 0, "\(directory)")
                 let names = try File.names(in: host.path("dir")).filter { $0.hasPrefix("signature-") }
                 #expect(names.count == 2)
-                let again = try set.skopeo(
-                    "copy", "--insecure-policy", "--dest-tls-verify=false", "-q", "dir:\(host.path("dir"))",
-                    "docker://\(set.registry.address)/signed/again:1")
-                #expect(again.exit == 0, "\(again)")
+                // What openssl(1) says of it. (Debian's skopeo was built without sigstore.)
+                let file = try File.read(host.path("dir/signature-1"))
+                let json = try JSON(parsing: Array(file.drop { $0 != 0x0A }.dropFirst()))
+                _ = try host.write(try #require(json["payload"]?.string), to: "payload.b64")
+                let text = json["annotations"]?["dev.cosignproject.cosign/signature"]?.string
+                _ = try host.write(try #require(text), to: "sig.b64")
+                try ProgramRun.tool(
+                    "sh", "-euc",
+                    """
+                    cd \(host.path(""))
+                    base64 -d payload.b64 >payload; base64 -d sig.b64 >sig
+                    openssl dgst -sha256 -verify ours.pub -signature sig payload
+                    """)
                 // Wrong passphrase, no passphrase: nothing is pushed.
                 _ = try host.write("wrong\n", to: "passphrase")
                 let wrong = try ProgramRun.run(

@@ -11,8 +11,7 @@ public enum OpenPGPKeyOwners {
         ]
         guard
             let outcome = try? Tool.run(
-                "gpg", arguments, input: file, attached: [], second: .errors, limit: 1 << 20),
-            outcome.exitCode == 0
+                "gpg", arguments, input: file, attached: [], second: .errors, limit: 1 << 20)
         else { return [] }
         var names: [String] = []
         for line in outcome.outputs[0].split(separator: 0x0A) {

@@ -29,6 +29,10 @@ struct OpenPGPKeyring {
     /// What a message says, when it has one good signature and nothing besides.
     /// - Throws: `signature` for every other message.
     func signedContent(of message: [UInt8]) throws(TrustError) -> [UInt8] {
+        // Packets alone: gpgv reads armored and cleartext messages, too, of which there is no need.
+        guard let first = message.first, first & 0x80 != 0 else {
+            throw TrustError(.signature, "verify the GPG signature", "it is no OpenPGP message")
+        }
         let outcome: Tool.Outcome
         do throws(SystemError) {
             let input = try MemoryFile.make(message)

@@ -8,9 +8,12 @@ enum Base64 {
         }
     }
 
-    /// - Returns: nil for what is no base64 to its last character.
-    static func decode(_ text: String) -> [UInt8]? { decode(Array(text.utf8)) }
+    /// - Returns: nil for what is no base64; ends of lines are passed over, as Go does.
+    static func decode(_ text: String) -> [UInt8]? {
+        decode(text.utf8.filter { $0 != 0x0A && $0 != 0x0D })
+    }
 
+    /// - Returns: nil for what is no base64 to its last byte.
     static func decode(_ text: [UInt8]) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         var padding = 0

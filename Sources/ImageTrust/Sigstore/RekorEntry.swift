@@ -21,7 +21,10 @@ struct RekorEntry {
             let payload = try PolicyFields(bundle.value("Payload") ?? .null)
             try bundle.finish()
             let encoded = try payload.string("body")
-            guard let body = Base64.decode(encoded) else { throw JSONError(path: "body", "is no base64") }
+            // It goes into the canonical form as it stands.
+            guard let body = Base64.decode(Array(encoded.utf8)) else {
+                throw JSONError(path: "body", "is no base64")
+            }
             let log = try payload.string("logID")
             guard log.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else {
                 throw JSONError(path: "logID", "is no hexadecimal number")
