@@ -233,6 +233,8 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         leaf two email:alice@example.com codeSigning "$v1\\n$other"
         leaf none email:alice@example.com codeSigning ""
         leaf server email:alice@example.com serverAuth "$v1"
+        printf 'subjectAltName=email:alice@example.com,DNS:*.example.com' >leaf.ext
+        openssl x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -CAcreateserial -extfile leaf.ext -days 1 -out any.pem
         leaf host DNS:build.example.com codeSigning ""
         openssl ecparam -name prime256v1 -genkey -noout -out evil.key
         openssl req -x509 -new -key evil.key -subj /CN=middle -days 30 -out evil.pem -addext basicConstraints=critical,CA:true
@@ -323,6 +325,9 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         #expect(try why("host", host) == "accepted")
         #expect(try why("good", email) == "accepted")
         #expect(try why("good", host) != "accepted")
+        // One that does not say what it is for, and a wildcard.
+        #expect(try why("any", email + "," + host) == "accepted")
+        #expect(try why("any", #""subjectHostname":"a.build.example.com""#) != "accepted")
         #expect(try why("good", email + "," + host) != "accepted")
         #expect(try why("good", email, chain: false) != "accepted")
         let middle = #","caIntermediatesPath":"\#(fixtures.file("middle.pem"))""#

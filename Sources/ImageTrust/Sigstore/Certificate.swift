@@ -74,15 +74,17 @@ final class Certificate: @unchecked Sendable {
                 throw Self.wrong("it is not for signing code")
             }
         }
-        guard X509_get_extended_key_usage(pointer) != UInt32.max else {
-            throw Self.wrong("it is not for signing code")
-        }
     }
 
     /// The addresses that the certificate is for (RFC 5280, section 4.2.1.6).
     var emails: [String] { alternativeNames(GEN_EMAIL) }
-    /// The hosts.
-    var hostnames: [String] { alternativeNames(GEN_DNS) }
+
+    /// Whether it is for a host; one of its names may be a wildcard (RFC 6125, section 6.4.3).
+    func isFor(hostname: String) -> Bool {
+        defer { ERR_clear_error() }
+        let flags = UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
+        return X509_check_host(pointer, hostname, hostname.utf8.count, flags, nil) == 1
+    }
 
     private func alternativeNames(_ wanted: Int32) -> [String] {
         // With a second extension of the kind this finds none (X509V3_get_d2i(3)).

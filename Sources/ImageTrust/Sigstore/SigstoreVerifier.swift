@@ -88,7 +88,9 @@ struct SigstoreVerifier {
             try leaf.verify(
                 roots: roots, intermediates: intermediates + Self.chain(signature), at: nil)
             if let email { try Self.require(email, among: leaf.emails) }
-            if let hostname { try Self.require(hostname, among: leaf.hostnames) }
+            if let hostname, !leaf.isFor(hostname: hostname) {
+                throw Self.wrong("the certificate is not for the host \(hostname)")
+            }
             keys = try [Self.key(leaf)]
         }
         guard keys.contains(where: { $0.verifies(bytes, of: signature.payload) }) else {
