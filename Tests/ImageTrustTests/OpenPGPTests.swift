@@ -115,6 +115,7 @@ import Testing
         try fixtures.shell(
             """
             key=$(gpg --batch --with-colons -k old@example.com | awk -F: '/^fpr/ {print $10; exit}')
+            sleep 1.2 # a second signature of the key's own counts when it is younger
             gpg --batch --quick-set-expire $key seconds=1
             gpg --batch --export $key >expired.gpg
             sleep 1.5
