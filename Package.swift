@@ -60,6 +60,8 @@ let package = Package(
         .systemLibrary(name: "CLzma", path: "Sources/System/CLzma", providers: [.apt(["liblzma-dev"])]),
         .systemLibrary(name: "CYAML", path: "Sources/System/CYAML", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(
+            name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(
             name: "CSQLite", path: "Sources/System/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
             name: "CCurl", path: "Sources/System/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -84,13 +86,16 @@ let package = Package(
             "ContainerStorage", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "CSQLite"],
             linking: [.linkedLibrary(":libsqlite3.a"), .linkedLibrary("m")]),
         room("RegistryClient", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "CCurl"]),
+        room(
+            "ImageTrust", ["LinuxSystem", "JSONText", "YAMLText", "LayerArchive", "COpenSSL", "CSodium"],
+            linking: [.linkedLibrary(":libsodium.a")]),
 
         // Floor 3
         room(
             "ContainerImage",
             [
                 "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
-                "YAMLText",
+                "YAMLText", "ImageTrust",
             ]),
         room("ContainerNetwork", ["LinuxSystem", "JSONText"]),
         room("ContainerMonitor", ["LinuxSystem", "JSONText", "OCISpec", "ContainerRuntime"]),
@@ -109,7 +114,7 @@ let package = Package(
             [
                 "LinuxSystem", "JSONText", "OCISpec", "CommandGrammar", "GoTemplate", "LayerArchive",
                 "ContainerStorage", "ContainerImage", "ContainerNetwork", "ContainerMonitor",
-                "ContainerEngine",
+                "ContainerEngine", "ImageTrust",
             ]),
         program(
             "apus-runtime",
@@ -132,6 +137,7 @@ let package = Package(
 
         tests("JSONTextTests", ["JSONText"]),
         tests("YAMLTextTests", ["JSONText", "YAMLText"]),
+        tests("ImageTrustTests", ["ImageTrust", "LinuxSystem", "JSONText", "LayerArchive"]),
         tests(
             "ContainerEngineTests",
             ["ContainerEngine", "ContainerNetwork", "ContainerMonitor", "JSONText", "LinuxSystem", "OCISpec"]),

@@ -1,4 +1,5 @@
 internal import ContainerStorage
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
@@ -17,6 +18,18 @@ extension ImageError {
         case .malformed: code = .malformed
         case .source: code = .storage
         default: code = .registry
+        }
+        self.init(code, operation, error.description)
+    }
+
+    init(_ operation: String, _ error: TrustError) {
+        let code: Code
+        switch error.code {
+        case .rejected, .signature: code = .untrusted
+        case .configuration, .key: code = .configuration
+        case .limit: code = .limit
+        case .unsupported: code = .unsupported
+        case .file: code = .file
         }
         self.init(code, operation, error.description)
     }
@@ -48,6 +61,7 @@ extension ImageError {
         case let error as ImageError: self = error
         case let error as RegistryError: self.init(operation, error)
         case let error as StorageError: self.init(operation, error)
+        case let error as TrustError: self.init(operation, error)
         case let error as ArchiveError:
             let code: Code
             switch error.code {

@@ -20,6 +20,8 @@ public struct ImageError: Error, Sendable, CustomStringConvertible {
         /// Valid, and not something we can run.
         case unsupported
         case unauthorized
+        /// The policy refuses it.
+        case untrusted
         /// The registry, or the way to it.
         case registry
         /// The store, or the disk below it.

@@ -30,11 +30,16 @@ extension JSON {
 
     /// - Parameter refusingNUL: strings are for the kernel, which would see their begin up to a NUL only:
     ///   `/proc\u0000` is another path for it than for who checked it.
-    public init(parsing bytes: [UInt8], refusingNUL: Bool = false) throws(JSONError) {
+    /// - Parameter refusingDuplicates: a name that stands twice in an object is an error: for documents
+    ///   that are signed or that rule what is trusted, of which all readers must see the same.
+    public init(
+        parsing bytes: [UInt8], refusingNUL: Bool = false, refusingDuplicates: Bool = false
+    ) throws(JSONError) {
         var result: Result<JSON, JSONError> = .failure(JSONError("unread"))
         bytes.withUnsafeBufferPointer { buffer in
             do throws(JSONError) {
                 var parser = Parser(bytes: buffer, refusesNUL: refusingNUL)
+                parser.refusesDuplicates = refusingDuplicates
                 result = .success(try parser.document())
             } catch {
                 result = .failure(error)
@@ -68,6 +73,7 @@ extension String {
 private struct Parser {
     let bytes: UnsafeBufferPointer<UInt8>
     let refusesNUL: Bool
+    var refusesDuplicates = false
     var position = 0
 
     init(bytes: UnsafeBufferPointer<UInt8>, refusesNUL: Bool) {
@@ -143,6 +149,9 @@ private struct Parser {
                 throw failure("expected a member name")
             }
             let name = try string()
+            if refusesDuplicates, object[name] != nil {
+                throw JSONError(path: name, "stands twice")
+            }
             skipSpace()
             guard position < bytes.count, bytes[position] == UInt8(ascii: ":") else {
                 throw failure("expected ':'")

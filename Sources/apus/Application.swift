@@ -52,7 +52,8 @@ enum Application {
                             ImageInspectCommand.command, ImageTreeCommand.command, ReferrersCommand.command,
                             ListTagsCommand.command,
                             DeleteCommand.command,
-                            SyncCommand.command, SearchCommand.command,
+                            SyncCommand.command, SearchCommand.command, SignCommand.command,
+                            TrustCommands.command, GenerateKeyCommand.command,
                         ]
                     },
                     ManifestCommands.command,

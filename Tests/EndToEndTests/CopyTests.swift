@@ -75,7 +75,7 @@ extension EndToEnd {
                     (["--dest-compress-format", "zstd:chunked"], "zstd:chunked"),
                     (["--dest-compress-level", "10"], "--dest-compress-level"),
                     (["--format", "v2s2"], "v2s2"),
-                    (["--sign-by", "x"], "sign-by"), (["--multi-arch", "index-only"], "no index"),
+                    (["--sign-by", "x"], "it holds none"), (["--multi-arch", "index-only"], "no index"),
                     (["--dest-compress-format", "zstd", "--preserve-digests"], "--preserve-digests"),
                 ] {
                     let answer = try host.apus(list: ["copy"] + flags + [layout, "oci:\(host.path("x")):y"])

@@ -61,6 +61,7 @@ public struct CopyJob: Sendable {
             var copy = ImageCopy(source: provider, destination: target, form: form, selection: selection)
             copy.platform = sourceOptions.platform
             copy.threads = destinationOptions.threads
+            copy.trust = sourceOptions.trust
             copy.progress = progress
             copy.stop = stop
             let outgoing = try copy.run(names: names)
@@ -79,6 +80,11 @@ extension ImageTransfer {
             throw ImageError(
                 .configuration, "copy to apus:\(name)",
                 "a store keeps manifests and layers as they come: leave --format and compression out")
+        }
+        guard !form.signing.signs else {
+            throw ImageError(
+                .configuration, "copy to apus:\(name)",
+                "a store keeps no signatures: sign where it is pushed to")
         }
         return try fetch(provider, names: [try Self.localName(name)])
     }

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
@@ -21,6 +22,7 @@ struct ImageCopy: Sendable {
     var source: any ImageProvider
     let destination: any ImageDestination
     var form = PushForm()
+    var trust = TrustOptions()
     var selection = ImageSelection.platform
     /// nil for the machine's own.
     var platform: Platform?
@@ -54,6 +56,7 @@ struct ImageCopy: Sendable {
             outgoing.image == nil && MediaType.isIndex(outgoing.mediaType)
                 ? "Writing manifest list to image destination" : "Writing manifest to image destination")
         try destination.put(top: outgoing, names: names)
+        try outgoing.signatures?.store(outgoing.digest, isTop: true)
         return outgoing
     }
 
@@ -77,6 +80,9 @@ struct ImageCopy: Sendable {
                 .unsupported, "copy to \(destination.name)",
                 "it holds no image lists: copy one of its images, without --all")
         }
+        if selection == .indexOnly { try trust.admit(document, of: source) }
+        let signatures = try SignaturesOnTheWay(
+            form.signing, of: document, from: source, trust: trust, to: destination)
         if selection == .all {
             progress.note("Getting image list signatures")
             let count = index.manifests.count
@@ -94,6 +100,7 @@ struct ImageCopy: Sendable {
                     sent = try copy.send(next, isTop: false)
                 }
                 try destination.put(instance: sent)
+                try sent.signatures?.store(sent.digest, isTop: false)
                 guard sent.digest != next.digest else { continue }
                 index.manifests[position].digest = "\(sent.digest)"
                 index.manifests[position].size = Int64(sent.bytes.count)
@@ -110,12 +117,15 @@ struct ImageCopy: Sendable {
             }
         }
         guard index != before else {
-            return OutgoingManifest(bytes: document.bytes, digest: document.digest, mediaType: type)
+            return OutgoingManifest(
+                bytes: document.bytes, digest: document.digest, mediaType: type, signatures: signatures)
         }
         try refuseChange("its list")
+        try signatures.refuseChange()
         let bytes = index.json.bytes()
         return OutgoingManifest(
-            bytes: bytes, digest: Digest.sha256(of: bytes), mediaType: index.mediaType ?? type)
+            bytes: bytes, digest: Digest.sha256(of: bytes), mediaType: index.mediaType ?? type,
+            signatures: signatures)
     }
 
     // MARK: Images
@@ -123,6 +133,9 @@ struct ImageCopy: Sendable {
     private func send(_ document: SourceDocument, isTop: Bool) throws -> OutgoingManifest {
         guard case .manifest(let original, let type) = document.content else { preconditionFailure() }
         progress.note("Getting image source signatures")
+        try trust.admit(document, of: source)
+        let signatures = try SignaturesOnTheWay(
+            form.signing, of: document, from: source, trust: trust, to: destination)
         let config = try SourceConfig(original, of: source)
         let layers = try plans(original, config)
         let own: ManifestFormat = type == MediaType.dockerManifest ? .v2s2 : .oci
@@ -132,10 +145,13 @@ struct ImageCopy: Sendable {
         if layers.contains(where: { $0.form != .asIs }) { try refuseChange("a layer") }
         if target != own { try refuseChange("its manifest") }
         let isExact = target == own && layers.allSatisfy { $0.form == .asIs }
+        if !isExact { try signatures.refuseChange() }
         if isExact, isTop { try check(document.digest) }
         if isExact, try destination.has(document.digest) {
             for layer in layers { progress.layer(layer.digest, .reused) }
-            return OutgoingManifest(bytes: document.bytes, digest: document.digest, mediaType: type)
+            return OutgoingManifest(
+                bytes: document.bytes, digest: document.digest, mediaType: type,
+                artifactType: original.artifactType, signatures: signatures)
         }
         let outgoing = try put(layers)
         var manifest = original
@@ -155,7 +171,8 @@ struct ImageCopy: Sendable {
             try ManifestConversion.convert(&manifest, from: own, to: target)
         }
         var result = OutgoingManifest(
-            bytes: document.bytes, digest: document.digest, mediaType: type)
+            bytes: document.bytes, digest: document.digest, mediaType: type,
+            artifactType: manifest.artifactType, signatures: signatures)
         if manifest != original {
             result.bytes = manifest.json.bytes()
             result.digest = Digest.sha256(of: result.bytes)

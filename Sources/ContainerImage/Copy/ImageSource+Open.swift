@@ -1,4 +1,5 @@
 public import ContainerStorage
+internal import ImageTrust
 internal import LayerArchive
 internal import LinuxSystem
 internal import OCISpec
@@ -60,7 +61,9 @@ extension ImageSource {
                     .malformed, "read \(description)",
                     "the daemon gave an archive with \(archive.entries.count) images")
             }
-            return try DockerArchiveProvider(archive, archive.entries[0], name: description)
+            return try DockerArchiveProvider(
+                archive, archive.entries[0], name: description,
+                scope: PolicyScope(transport: "docker-daemon"))
         }
     }
 

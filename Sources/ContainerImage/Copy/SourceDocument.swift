@@ -10,6 +10,9 @@ struct SourceDocument {
     /// The documents that led here, itself the last.
     private let way: [Digest]
 
+    /// The image's name leads to it, and not just an index.
+    var isTop: Bool { way.count == 1 }
+
     /// An index may lead to an index, but hardly deeper.
     private static let maximumDepth = 4
 

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import LayerArchive
 internal import OCISpec
 
@@ -27,11 +28,27 @@ protocol ImageDestination: AnyObject, Sendable {
     /// What the image's name leads to, when all of it is there.
     /// - Parameter names: what it is called, where an image has several names or none.
     func put(top: OutgoingManifest, names: [String]) throws
+    /// What a signature of an image there names it; nil where images have no such names.
+    var signedReference: DockerReference? { get }
+    /// - Throws: `unsupported` or `configuration` where signatures of these kinds have no place.
+    func requireRoom(simple: Bool, sigstore: Bool) throws(ImageError)
+    /// The signatures of a manifest or index that was put before.
+    func put(signatures: [ImageSignature], of manifest: Digest, isTop: Bool) throws
     func commit() throws
 }
 
 extension ImageDestination {
     func has(_ digest: Digest) -> Bool { false }
+
+    var signedReference: DockerReference? { nil }
+
+    func requireRoom(simple: Bool, sigstore: Bool) throws(ImageError) {
+        throw ImageError(.unsupported, "store signatures in \(name)", "it holds none")
+    }
+
+    func put(signatures: [ImageSignature], of manifest: Digest, isTop: Bool) throws {
+        try requireRoom(simple: true, sigstore: true)
+    }
 }
 
 /// What a destination can hold.
@@ -83,6 +100,8 @@ struct OutgoingManifest: Sendable {
     var mediaType: String
     /// nil for an index, and for what is no image.
     var image: Image?
+    var artifactType: String?
+    var signatures: SignaturesOnTheWay?
 
     var descriptor: ContentDescriptor {
         ContentDescriptor(

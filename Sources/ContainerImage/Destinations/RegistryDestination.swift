@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
@@ -11,9 +12,11 @@ final class RegistryDestination: ImageDestination {
     private let reference: ImageReference
     private let repository: Repository
     private let client: RegistryClient
+    private let trust: TrustOptions
 
     init(_ reference: ImageReference, options: TransferOptions, stop: StopFlag) throws(ImageError) {
         self.reference = reference
+        trust = options.trust
         name = reference.canonical
         var traits = DestinationTraits()
         traits.digest = reference.digest
@@ -63,6 +66,22 @@ final class RegistryDestination: ImageDestination {
             descriptor.annotations = try [String: String](json: annotations)
         }
         return (try Digest(parsing: subject), descriptor)
+    }
+
+    // MARK: Signatures
+
+    var signedReference: DockerReference? { reference.signed }
+
+    private func signatures() throws(ImageError) -> RegistrySignatures {
+        RegistrySignatures(client: client, repository: repository, places: try trust.places())
+    }
+
+    func requireRoom(simple: Bool, sigstore: Bool) throws(ImageError) {
+        try signatures().requireRoom(simple: simple, sigstore: sigstore)
+    }
+
+    func put(signatures: [ImageSignature], of manifest: Digest, isTop: Bool) throws {
+        try self.signatures().write(signatures, manifest)
     }
 
     func commit() {}

@@ -1,4 +1,5 @@
 internal import ContainerStorage
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
@@ -86,6 +87,8 @@ struct ManifestListProvider: ImageProvider {
     let stop: StopFlag
 
     var name: String { list.name }
+    /// It is of the store; its images are asked for where they come from.
+    var scope: PolicyScope? { nil }
 
     func top() throws(ImageError) -> TopDocument {
         let index = list.index

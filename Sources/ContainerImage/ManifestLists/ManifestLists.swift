@@ -229,6 +229,7 @@ public struct ManifestLists: Sendable {
             var copy = ImageCopy(
                 source: source, destination: target, form: form, selection: all ? .all : .indexOnly)
             copy.threads = options.threads
+            copy.trust = options.trust
             copy.progress = progress
             copy.stop = stop
             let pushed = try copy.run(names: try destination.names)

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import LayerArchive
 internal import OCISpec
 
@@ -5,10 +6,14 @@ internal import OCISpec
 /// of their digests; the manifests below an index end in `.manifest.json`.
 struct DirectoryProvider: ImageProvider {
     let name: String
+    let scope: PolicyScope?
+    private let path: String
     private let files: DirectoryFiles
 
     init(path: String) throws(ImageError) {
         name = "dir:\(path)"
+        self.path = path
+        scope = PolicyScope(transport: "dir", file: path, reference: nil)
         files = try DirectoryFiles(path)
     }
 
@@ -32,6 +37,16 @@ struct DirectoryProvider: ImageProvider {
     func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource {
         guard let file = try files.open(digest.hex) else { throw missing(digest) }
         return file
+    }
+
+    func signatures(
+        of manifest: Digest, isTop: Bool, _ trust: TrustOptions
+    ) throws(ImageError) -> [ImageSignature] {
+        do throws(TrustError) {
+            return try SignatureDirectory(image: path, below: isTop ? nil : manifest).read()
+        } catch {
+            throw ImageError(name, error)
+        }
     }
 
     private func missing(_ digest: Digest) -> ImageError {

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import OCISpec
@@ -6,6 +7,7 @@ internal import OCISpec
 /// in which the layers are plain tars, which is what the archive holds.
 final class DockerArchiveProvider: ImageProvider {
     let name: String
+    let scope: PolicyScope?
     private let archive: DockerArchive
     private let manifest: [UInt8]
     private let config: (digest: Digest, bytes: [UInt8])
@@ -13,8 +15,12 @@ final class DockerArchiveProvider: ImageProvider {
     /// Old programs wrote compressed layers, whose digests nobody knows.
     private let compressed: Set<Digest>
 
-    init(_ archive: DockerArchive, _ entry: DockerArchive.Entry, name: String) throws(ImageError) {
+    init(
+        _ archive: DockerArchive, _ entry: DockerArchive.Entry, name: String,
+        scope: PolicyScope = PolicyScope(transport: "docker-archive")
+    ) throws(ImageError) {
         self.archive = archive
+        self.scope = scope
         self.name = name
         let contents = try archive.contents(of: entry, label: name)
         config = (contents.configDigest, contents.configBytes)

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import LayerArchive
 internal import OCISpec
 
@@ -15,6 +16,14 @@ protocol ImageProvider: Sendable {
     /// A document, read up to the limit of documents.
     func document(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> [UInt8]
     func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource
+    /// Where a policy looks for it; nil for what is in a store of ours and so was let in before.
+    var scope: PolicyScope? { get }
+    /// What a signature may call it; nil where images have no such names.
+    var signedReference: DockerReference? { get }
+    /// The signatures of the image or of an image of its index, not verified.
+    func signatures(
+        of manifest: Digest, isTop: Bool, _ trust: TrustOptions
+    ) throws(ImageError) -> [ImageSignature]
     /// Where an image of an index is to be had.
     func member(_ descriptor: ContentDescriptor) throws -> any ImageProvider
     /// A repository of a registry, other than one, that has a layer.
@@ -27,6 +36,10 @@ extension ImageProvider {
     func member(_ descriptor: ContentDescriptor) -> any ImageProvider { self }
 
     var isLocal: Bool { true }
+
+    var signedReference: DockerReference? { nil }
+
+    func signatures(of manifest: Digest, isTop: Bool, _ trust: TrustOptions) -> [ImageSignature] { [] }
 
     func origin(
         of layer: Digest, diffID: Digest?, in registry: String, besides repository: String

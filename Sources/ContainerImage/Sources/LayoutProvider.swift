@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
@@ -8,6 +9,7 @@ struct LayoutProvider: ImageProvider {
     let name: String
     let files: any FileSet
     let root: ContentDescriptor
+    let scope: PolicyScope?
 
     /// What one of the layout's images is called in it.
     static func referenceName(_ descriptor: ContentDescriptor) -> String? {
@@ -80,13 +82,18 @@ struct LayoutProvider: ImageProvider {
     /// - Parameter reference: nil for the only image.
     init(_ files: any FileSet, reference: String?, name: String) throws(ImageError) {
         let index = try Self.index(files)
-        self.init(files, try Self.choose(reference, in: index, name: name), name: name)
+        self.init(
+            files, try Self.choose(reference, in: index, name: name), asked: reference, name: name)
     }
 
-    init(_ files: any FileSet, _ descriptor: ContentDescriptor, name: String) {
+    /// - Parameter asked: the reference that was asked for: policies know no other.
+    init(_ files: any FileSet, _ descriptor: ContentDescriptor, asked: String? = nil, name: String) {
         self.files = files
         self.name = name
         root = descriptor
+        scope = PolicyScope(
+            transport: files is ArchiveFiles ? "oci-archive" : "oci", file: files.name, reference: asked ?? ""
+        )
     }
 
     func top() throws(ImageError) -> TopDocument {

@@ -1,3 +1,4 @@
+internal import ImageTrust
 internal import LayerArchive
 internal import OCISpec
 internal import RegistryClient
@@ -65,6 +66,15 @@ final class RegistryProvider: ImageProvider {
     ) -> String? {
         let own = self.repository
         return own.registry.host == registry && own.name != repository ? own.name : nil
+    }
+
+    var scope: PolicyScope? { PolicyScope(registry: reference.signed) }
+    var signedReference: DockerReference? { reference.signed }
+
+    func signatures(
+        of manifest: Digest, isTop: Bool, _ trust: TrustOptions
+    ) throws(ImageError) -> [ImageSignature] {
+        try RegistrySignatures(client: client, repository: repository, places: trust.places()).read(manifest)
     }
 
     private var repository: Repository {

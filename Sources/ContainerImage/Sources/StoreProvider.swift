@@ -1,4 +1,5 @@
 internal import ContainerStorage
+internal import ImageTrust
 internal import LayerArchive
 internal import OCISpec
 internal import Synchronization
@@ -8,6 +9,7 @@ final class StoreProvider: ImageProvider {
     let name: String
     let store: Store
     let record: ImageRecord
+    let scope: PolicyScope? = nil
     /// Its content stays as long as somebody reads it.
     private let lease: ContentLease
     private let origins = Mutex<[Digest: String]?>(nil)

@@ -1,4 +1,5 @@
 public import ContainerStorage
+internal import ImageTrust
 internal import JSONText
 internal import LayerArchive
 public import LinuxSystem
@@ -97,6 +98,10 @@ extension ImageTransfer {
         let files = archive.files
         let label = "\(files.name):\(entry.repoTags.first ?? String(entry.config.prefix(40)))"
         let contents = try archive.contents(of: entry, label: label)
+        // It has no manifest that could be signed, and no signatures.
+        let image = PolicyImage(
+            scope: PolicyScope(transport: "docker-archive"), reference: nil, manifest: contents.configBytes)
+        try options.trust.admit(image, name: label) { () throws(ImageError) in [] }
         try ResolvedImage.check(
             contents.config.platform, against: (options.platform ?? .host).normalized,
             isGiven: options.platform != nil,

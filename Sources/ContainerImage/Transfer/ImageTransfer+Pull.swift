@@ -24,7 +24,7 @@ extension ImageTransfer {
             let own = LayoutProvider.referenceName(descriptor).flatMap { try? ImageName(parsing: $0) }?.domain
             let name = reference ?? (own == nil ? nil : LayoutProvider.referenceName(descriptor))
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"),
+                LayoutProvider(files, descriptor, asked: reference, name: "\(source)"),
                 names: localNames([name].compactMap { $0 }))
         case .layoutArchive(let path, let reference):
             let files = try openArchive(path)
@@ -32,7 +32,7 @@ extension ImageTransfer {
                 reference, in: LayoutProvider.index(files), name: "\(source)")
             let name = reference ?? LayoutProvider.referenceName(descriptor)
             return try fetch(
-                LayoutProvider(files, descriptor, name: "\(source)"),
+                LayoutProvider(files, descriptor, asked: reference, name: "\(source)"),
                 names: localNames([name].compactMap { $0 }))
         case .dockerArchive(let path, let reference):
             let archive = try DockerArchive(try openArchive(path))
@@ -88,7 +88,7 @@ extension ImageTransfer {
     ) throws(ImageError) -> ImageRecord {
         let image = try ResolvedImage(
             provider, platform: (options.platform ?? .host).normalized,
-            isPlatformGiven: options.platform != nil)
+            isPlatformGiven: options.platform != nil, trust: options.trust)
         let host = Platform.host
         if options.platform == nil, !image.config.architecture.isEmpty,
             host.distance(to: image.config.platform) == nil

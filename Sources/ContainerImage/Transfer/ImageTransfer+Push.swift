@@ -21,6 +21,7 @@ public struct PushForm: Sendable {
     public var keepsPlainLayers = false
     /// What would change a digest is an error.
     public var preservesDigests = false
+    public var signing = ImageSigning()
 
     public init(
         format: ManifestFormat? = nil, compression: Compression? = nil, level: Int? = nil,
@@ -49,6 +50,7 @@ extension ImageTransfer {
             let target = try destination.destination(options, form, stop: stop)
             var copy = ImageCopy(source: source, destination: target, form: form)
             copy.threads = options.threads
+            copy.trust = options.trust
             copy.progress = progress
             copy.stop = stop
             copy.makeScratch = { [store] in try store.makeUnnamedFile() }

@@ -53,6 +53,7 @@ public struct TransferOptions: Sendable {
     /// `unix://` or `tcp://`; nil for what DOCKER_HOST says.
     public var daemonHost: String?
     public var stores: LocalStores?
+    public var trust = TrustOptions()
     /// Layers that come at once.
     public var threads = 3
 

@@ -25,10 +25,13 @@ struct ResolvedImage {
     /// The kernel's overlay takes 500 layers (OVL_MAX_STACK).
     static let maximumLayers = 500
 
-    init(_ provider: some ImageProvider, platform: Platform, isPlatformGiven: Bool) throws(ImageError) {
+    init(
+        _ provider: some ImageProvider, platform: Platform, isPlatformGiven: Bool, trust: TrustOptions
+    ) throws(ImageError) {
         let name = provider.name
         let top = try SourceDocument(topOf: provider)
         let chosen = try SourceDocument(choosing: platform, below: top, of: provider)
+        try trust.admit(chosen, of: provider)
         guard case .manifest(let manifest, let type) = chosen.content else { preconditionFailure() }
         self.manifest = manifest
         mediaType = type

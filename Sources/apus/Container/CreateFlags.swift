@@ -91,7 +91,7 @@ enum CreateFlags {
                 "volume", short: "v", .list("[SOURCE:]PATH[:OPTIONS]"),
                 "Bind mount a directory or mount a volume"),
             Flag("workdir", short: "w", .string("PATH"), "Working directory inside the container"),
-        ]
+        ] + TrustFlags.policy()
     }
 
     /// Builds the container's description from what was written.

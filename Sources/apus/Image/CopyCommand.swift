@@ -18,7 +18,7 @@ enum CopyCommand {
         arguments: .exactly(2),
         flags: {
             CopyFlags.both + CopyFlags.place("src-") + CopyFlags.place("dest-") + CopyFlags.platform()
-                + form()
+                + TrustFlags.policy() + TrustFlags.signing() + form()
         }, run: { values in CopyFlags.withExitCodes { try run(values) } })
 
     private static func form() -> [Flag] {
@@ -54,7 +54,6 @@ enum CopyCommand {
                 "Which images of a list are copied"),
             Flag("preserve-digests", .bool, "Fail rather than change a digest"),
             Flag("quiet", short: "q", .bool, "Suppress output of progress"),
-            Flag("remove-signatures", .bool, "Copy no signatures (none is ever copied)"),
             CopyFlags.repetition,
         ]
     }
@@ -70,6 +69,7 @@ enum CopyCommand {
         CopyFlags.applyCommon(values, to: &job.destinationOptions)
         job.destinationOptions.threads = Int(min(max(values.uint("image-parallel-copies") ?? 3, 1), 64))
         job.form = try form(values, job.destination)
+        job.form.signing = try TrustFlags.signing(values)
         job.additionalNames = values.list("additional-tag")
         guard !values.bool("all") || !values.isSet("multi-arch") else {
             throw EngineError(.invalid, "--all and --multi-arch contradict each other")

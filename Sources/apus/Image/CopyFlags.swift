@@ -82,6 +82,7 @@ enum CopyFlags {
 
     /// What was said for both places.
     static func applyCommon(_ values: Values, to options: inout TransferOptions) {
+        TrustFlags.apply(values, to: &options)
         options.authFile = options.authFile ?? values.string("authfile")
         if options.verifyTLS == nil, values.isSet("tls-verify") {
             options.verifyTLS = values.bool("tls-verify")

@@ -17,13 +17,14 @@ enum LoadCommand {
                     "input", short: "i", .string("FILE"), "Read from FILE instead of standard input",
                     completing: .files),
                 Flag("quiet", short: "q", .bool, "Suppress output of progress"),
-            ]
+            ] + TrustFlags.policy()
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         let engine = try GlobalFlags.engine(values)
         var options = TransferOptions()
         options.stores = GlobalFlags.stores(values)
+        TrustFlags.apply(values, to: &options)
         let transfer = ImageTransfer(
             store: engine.store, options: options,
             progress: TransferDisplay(quiet: values.bool("quiet")))

@@ -88,21 +88,7 @@ enum LoginCommand {
             user = line.isEmpty ? known ?? "" : line
         }
         if let password = values.string("password") { return (user!, password) }
-        return (user!, try askPassword())
-    }
-
-    /// Without an echo.
-    private static func askPassword() throws -> String {
-        let before = try Terminal.attributes(of: STDIN_FILENO)
-        var silent = before
-        silent.c_lflag &= ~tcflag_t(ECHO)
-        try Terminal.setAttributes(of: STDIN_FILENO, silent)
-        defer {
-            try? Terminal.setAttributes(of: STDIN_FILENO, before)
-            Output.print("\n")
-        }
-        Output.print("Password: ")
-        return readLine() ?? ""
+        return (user!, try Terminal.askSecret("Password: "))
     }
 }
 

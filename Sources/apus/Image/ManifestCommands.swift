@@ -48,7 +48,8 @@ enum ManifestCommands {
     }
 
     private static func lists(
-        _ values: Values, asking: Bool = false, _ progress: any TransferProgress = SilentProgress()
+        _ values: Values, asking: Bool = false, trusting: Bool = false,
+        _ progress: any TransferProgress = SilentProgress()
     ) throws -> ManifestLists {
         var options = TransferOptions()
         options.stores = GlobalFlags.stores(values)
@@ -56,6 +57,7 @@ enum ManifestCommands {
             RegistryFlags.apply(values, to: &options)
             options.credentials = values.string("creds")
         }
+        if trusting { TrustFlags.apply(values, to: &options) }
         return try ManifestLists(
             store: GlobalFlags.engine(values).store, options: options, progress: progress)
     }
@@ -159,16 +161,16 @@ enum ManifestCommands {
                     "Format of the manifests, instead of their own"),
                 Flag("purge", aliases: ["rm"], .bool, "Remove the list when it is pushed"),
                 Flag("quiet", short: "q", .bool, "Suppress output of progress"),
-                Flag("remove-signatures", .bool, "Push no signatures (none is ever pushed)"),
-            ]
+            ] + TrustFlags.policy() + TrustFlags.signing()
         },
         run: { values in
             let display = TransferDisplay(quiet: values.bool("quiet"))
-            let lists = try lists(values, asking: true, display)
+            let lists = try lists(values, asking: true, trusting: true, display)
             let list = try lists.require(values.arguments[0])
             let text = values.arguments.count > 1 ? values.arguments[1] : list.name
             var form = PushForm(format: values.string("format").flatMap(ManifestFormat.init))
             form.compression = values.string("compression-format").flatMap(Compression.init)
+            form.signing = try TrustFlags.signing(values)
             let digest = try lists.push(
                 list, to: ImageSource(parsing: text), all: values.bool("all"), form: form)
             display.note("Storing list signatures")

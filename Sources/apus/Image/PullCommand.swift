@@ -13,7 +13,7 @@ enum PullCommand {
             "An image is a name (NAME[:TAG|@DIGEST], with registries.conf deciding what a short one means), or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY, docker-daemon:NAME, apus:[[ROOT]]NAME.",
         arguments: .atLeast(1), completing: .objects("images"),
         flags: {
-            transferFlags() + RegistryFlags.flags() + [
+            transferFlags() + RegistryFlags.flags() + TrustFlags.policy() + [
                 Flag(
                     "arch", .string("ARCH"),
                     "Use ARCH instead of the machine's architecture to choose the image"),
@@ -54,6 +54,7 @@ enum PullCommand {
     static func options(_ values: Values) throws -> TransferOptions {
         var options = try platformOptions(values)
         RegistryFlags.applyVerification(values, to: &options)
+        TrustFlags.apply(values, to: &options)
         return options
     }
 

@@ -13,40 +13,42 @@ enum PushCommand {
             "Without DESTINATION the image goes where its name says. A destination is a name, or a transport and a path: docker://NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIRECTORY, docker-daemon:NAME, apus:[[ROOT]]NAME. What is compressed goes as it is and keeps its digest; plain layers are compressed by gzip.",
         arguments: .between(1, 2), completing: .objects("images"),
         flags: {
-            PullCommand.transferFlags() + RegistryFlags.flags() + [
-                Flag(
-                    "all-tags", short: "a", .bool, "Push all tags of the repository that IMAGE names"),
-                Flag("compress", .bool, "Compress plain layers in a dir: destination, too"),
-                Flag(
-                    "compression-format", .choice(["gzip", "zstd"]),
-                    "Compress the layers that are not compressed like this"),
-                Flag(
-                    "compression-level", .integer("LEVEL"),
-                    "How hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"),
-                Flag("creds", .string("[USER[:PASSWORD]]"), "Credentials for the registry"),
-                Flag(
-                    "digestfile", .string("FILE"), "Write the digest of the pushed manifest to FILE",
-                    completing: .files),
-                Flag("disable-content-trust", .bool, "For Docker's sake: changes nothing", hidden: true),
-                Flag(
-                    "force-compression", .bool,
-                    "Compress anew what is already compressed in the format that is wanted"),
-                Flag(
-                    "format", short: "f", .choice(ManifestFormat.allCases.map(\.rawValue)),
-                    "Format of the manifest, instead of the image's own"),
-                Flag("remove-signatures", .bool, "Push no signatures (none is kept with an image here)"),
-            ] + RegistryFlags.repetition()
+            PullCommand.transferFlags() + RegistryFlags.flags() + TrustFlags.policy() + TrustFlags.signing()
+                + [
+                    Flag(
+                        "all-tags", short: "a", .bool, "Push all tags of the repository that IMAGE names"),
+                    Flag("compress", .bool, "Compress plain layers in a dir: destination, too"),
+                    Flag(
+                        "compression-format", .choice(["gzip", "zstd"]),
+                        "Compress the layers that are not compressed like this"),
+                    Flag(
+                        "compression-level", .integer("LEVEL"),
+                        "How hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"),
+                    Flag("creds", .string("[USER[:PASSWORD]]"), "Credentials for the registry"),
+                    Flag(
+                        "digestfile", .string("FILE"), "Write the digest of the pushed manifest to FILE",
+                        completing: .files),
+                    Flag("disable-content-trust", .bool, "For Docker's sake: changes nothing", hidden: true),
+                    Flag(
+                        "force-compression", .bool,
+                        "Compress anew what is already compressed in the format that is wanted"),
+                    Flag(
+                        "format", short: "f", .choice(ManifestFormat.allCases.map(\.rawValue)),
+                        "Format of the manifest, instead of the image's own"),
+                ] + RegistryFlags.repetition()
         }, run: run)
 
     static func run(_ values: Values) throws -> Int32 {
         let name = values.arguments[0]
-        let form = try form(values)
+        var form = try form(values)
+        form.signing = try TrustFlags.signing(values)
         let engine = try GlobalFlags.engine(values)
         var options = TransferOptions()
         RegistryFlags.apply(values, to: &options)
         try RegistryFlags.applyRepetition(values, to: &options)
         options.credentials = values.string("creds")
         options.stores = GlobalFlags.stores(values)
+        TrustFlags.apply(values, to: &options)
         let display = TransferDisplay(quiet: values.bool("quiet"))
         let transfer = ImageTransfer(store: engine.store, options: options, progress: display)
         func push(_ image: SavedImage, to destination: ImageSource) throws {

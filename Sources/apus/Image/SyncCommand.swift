@@ -16,7 +16,8 @@ enum SyncCommand {
         ],
         arguments: .exactly(2),
         flags: {
-            CopyFlags.both + CopyFlags.place("src-", hasFiles: false)
+            CopyFlags.both + TrustFlags.policy() + TrustFlags.signing()
+                + CopyFlags.place("src-", hasFiles: false)
                 + CopyFlags.place("dest-", hasFiles: false) + [
                     Flag("all", short: "a", .bool, "Copy all images of a list"),
                     Flag("append-suffix", .string("SUFFIX"), "Put SUFFIX behind each tag at the destination"),
@@ -30,7 +31,6 @@ enum SyncCommand {
                         "Format of the manifests, instead of the sources'"),
                     Flag("keep-going", .bool, "Go on after an image that cannot be copied"),
                     Flag("preserve-digests", .bool, "Fail rather than change a digest"),
-                    Flag("remove-signatures", .bool, "Copy no signatures (none is ever copied)"),
                     CopyFlags.repetition,
                     Flag("scoped", .bool, "Put the whole name of the source below the destination"),
                     Flag("src", short: "s", .choice(["docker", "dir", "yaml"]), "Transport of the source"),
@@ -53,6 +53,7 @@ enum SyncCommand {
         var destinationOptions = try CopyFlags.options(values, "dest-", hasFiles: false)
         CopyFlags.applyCommon(values, to: &sourceOptions)
         CopyFlags.applyCommon(values, to: &destinationOptions)
+        let signing = try TrustFlags.signing(values)
         let sources: [SyncSource]
         switch from {
         case "docker": sources = [try .repository(source, options: sourceOptions)]
@@ -82,6 +83,7 @@ enum SyncCommand {
                 job.destinationOptions = destinationOptions
                 job.selection = values.bool("all") ? .all : .platform
                 job.form.format = values.string("format").flatMap(ManifestFormat.init)
+                job.form.signing = signing
                 job.form.preservesDigests = values.bool("preserve-digests")
                 job.progress = TransferDisplay(quiet: false, to: STDOUT_FILENO)
                 do {

@@ -1,0 +1,2 @@
+#pragma once
+#include <sodium/crypto_secretbox.h>
