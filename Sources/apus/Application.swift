@@ -19,14 +19,15 @@ enum Application {
                     RunCommand.command, CreateCommand.command, StartCommand.command, PsCommand.command,
                     LogsCommand.command, ExecCommand.command, AttachCommand.command, StopCommand.command,
                     RestartCommand.command, KillCommand.command, WaitCommand.command, RmCommand.command,
-                    PortCommand.command, InspectCommand.command,
+                    PortCommand.command, InspectCommand.command, CommitCommand.command,
+                    CopyCommand.command, DiffCommand.command, ExportCommand.command,
                 ]),
             CommandTree.Group(
                 "Images",
                 [
                     PullCommand.command, PushCommand.command, ImagesCommand.command, LoadCommand.command,
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
-                    LoginCommand.command, LogoutCommand.command,
+                    HistoryCommand.command, LoginCommand.command, LogoutCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -38,7 +39,8 @@ enum Application {
                             ExecCommand.command, AttachCommand.command, StopCommand.command,
                             RestartCommand.command, KillCommand.command, WaitCommand.command,
                             RmCommand.command, PortCommand.command, ContainerInspectCommand.command,
-                            CleanupCommand.command,
+                            CommitCommand.command, CopyCommand.command, DiffCommand.command,
+                            ExportCommand.command, CleanupCommand.command, HoldCommand.command,
                         ]
                     },
                     Command("image", summary: "Manage images") {
@@ -47,7 +49,8 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command,
+                            ImageInspectCommand.command, HistoryCommand.command,
+                            DiffCommand.imageCommand,
                         ]
                     },
                     Command("volume", summary: "Manage volumes") {
