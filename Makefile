@@ -55,9 +55,10 @@ test-vm: build ## Run tests in a virtual machine: systemd, cgroup v2, Debian's k
 	$(SWIFT) build --build-tests $(FLAGS)
 	@$(as_root) scripts/test-vm
 
-bench: build ## Measure against podman, crun and runc, alternating
+bench: build ## Measure against podman, containerd, crun and runc, alternating
 	@scripts/setup bench
 	@$(as_root) scripts/bench
+	@$(as_root) scripts/bench-storage
 
 fmt: ## Format the Swift sources
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests

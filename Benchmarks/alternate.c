@@ -3,7 +3,8 @@
  *
  *     alternate ROUNDS { PREPARE COMMAND }...
  *
- * PREPARE is for the shell and not timed; it may be empty. COMMAND is split at blanks. A line for
+ * PREPARE is for the shell and not timed; it may be empty. With fewer than ten rounds there are none
+ * to warm up: that is for work that is prepared anew. COMMAND is split at blanks. A line for
  * each: its least and its median time in microseconds, and its peak memory in KiB
  * (getrusage(2), ru_maxrss: the largest process among those that were waited for).
  *
@@ -89,7 +90,7 @@ int main(int count, char **arguments) {
         char *word = strtok(arguments[3 + command * 2], " ");
         for (int position = 0; word && position < MAXIMUM_WORDS; word = strtok(0, " ")) words[command][position++] = word;
     }
-    for (int round = -WARM_UP; round < rounds; round++)
+    for (int round = rounds < 10 ? 0 : -WARM_UP; round < rounds; round++)
         for (int position = 0; position < commands; position++) {
             int command = round & 1 ? commands - 1 - position : position;
             measure(command, arguments[2 + command * 2], round);

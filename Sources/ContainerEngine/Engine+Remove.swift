@@ -57,6 +57,7 @@ extension Engine {
     /// is left stays until the next command; cheap when there is nothing.
     public func sweep() {
         _ = try? store.sweep()
+        sweepHolds()
         _ = try? network.sweep()
     }
 

@@ -217,7 +217,7 @@ extension Engine {
     }
 
     /// Where each named volume's content lies; a new one receives what the image has there.
-    private func volumePaths(_ spec: ContainerSpec, root: Int32) throws(EngineError) -> [String: String] {
+    func volumePaths(_ spec: ContainerSpec, root: Int32) throws(EngineError) -> [String: String] {
         var paths: [String: String] = [:]
         for mount in spec.mounts where mount.kind == .volume {
             try engineErrors {

@@ -119,10 +119,14 @@ extension Store {
                 verified = counted!
             }
             var kept = verified
-            if keepBlob {
-                kept = TeeSource(verified, to: DescriptorSink(owning: try createPartial(blobPartial)))
-            }
-            let tar = HashingSource(DecompressingSource(kept))
+            let blobFile = keepBlob ? NewFileSink(try createPartial(blobPartial)) : nil
+            if let blobFile { kept = TeeSource(verified, to: blobFile) }
+            // Each of the three stages has a thread: download, digest and file of the blob;
+            // inflating; digest and unpacking of the tar. A small layer is not worth it.
+            let isLarge = size ?? .max > Self.smallLayer
+            let arriving = isLarge ? ReadAheadSource(kept) : kept
+            let inflated: any ByteSource = DecompressingSource(arriving)
+            let tar = HashingSource(isLarge ? ReadAheadSource(inflated) : inflated)
 
             var layerSize: Int64 = 0
             if unpack {
@@ -132,7 +136,8 @@ extension Store {
             }
             // What follows the archive's end belongs to the digests too.
             try tar.drain()
-            try kept.drain()
+            try arriving.drain()
+            try blobFile?.finish()
             let diffID = tar.digest
             if let expected, diffID != expected {
                 throw StorageError(
@@ -163,6 +168,9 @@ extension Store {
             throw error
         }
     }
+
+    /// In bytes, of the blob.
+    private static let smallLayer: Int64 = 256 << 10
 
     private func publishLayer(_ partial: String, _ diffID: Digest) throws(SystemError) {
         do throws(SystemError) {

@@ -158,7 +158,7 @@ extension Store {
         }
     }
 
-    private func requireSnapshot(_ id: String) throws(StorageError) -> SnapshotRecord {
+    func requireSnapshot(_ id: String) throws(StorageError) -> SnapshotRecord {
         guard let record = try snapshot(id) else {
             throw StorageError(.notFound, "use the file system of", id, "there is none")
         }

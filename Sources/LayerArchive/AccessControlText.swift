@@ -46,6 +46,34 @@ enum AccessControlText {
         return value
     }
 
+    /// The text of an attribute's value, with numbers for names; nil for one of another form.
+    static func text(_ attribute: [UInt8]) -> String? {
+        guard attribute.count >= 12, attribute.count % 8 == 4, attribute[..<4] == [2, 0, 0, 0] else {
+            return nil
+        }
+        var parts: [String] = []
+        attribute.withUnsafeBytes { bytes in
+            for start in stride(from: 4, to: bytes.count, by: 8) {
+                let tag = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt16.self))
+                let bits = UInt16(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: start + 2, as: UInt16.self))
+                let id = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 4, as: UInt32.self))
+                let rights =
+                    (bits & 4 != 0 ? "r" : "-") + (bits & 2 != 0 ? "w" : "-") + (bits & 1 != 0 ? "x" : "-")
+                switch tag {
+                case 0x01: parts.append("user::\(rights)")
+                case 0x02: parts.append("user:\(id):\(rights)")
+                case 0x04: parts.append("group::\(rights)")
+                case 0x08: parts.append("group:\(id):\(rights)")
+                case 0x10: parts.append("mask::\(rights)")
+                case 0x20: parts.append("other::\(rights)")
+                default: return
+                }
+            }
+        }
+        return parts.count == (attribute.count - 4) / 8 ? parts.joined(separator: ",") : nil
+    }
+
     private static func id(_ text: ArraySlice<UInt8>) -> UInt32? {
         if text.elementsEqual("root".utf8) { return 0 }
         return PaxRecords.decimal(text).flatMap { UInt32(exactly: $0) }

@@ -146,6 +146,21 @@ public final class DescriptorSink: ByteSink {
     public func write(_ bytes: UnsafeRawBufferPointer) throws { try FD.writeAll(raw, bytes) }
 }
 
+/// Fills a new file that is to last: long runs of zeros become holes, and the
+/// disk begins to write while more comes. `finish()` gives it its length.
+public final class NewFileSink: ByteSink {
+    private let file: Descriptor
+    private var writer: HoleWriter
+
+    public init(_ file: consuming Descriptor) {
+        writer = HoleWriter(file.raw)
+        self.file = file
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer) throws { try writer.write(bytes) }
+    public func finish() throws { try writer.finish() }
+}
+
 /// Bytes in memory.
 public final class BytesSource: ByteSource {
     private let bytes: [UInt8]

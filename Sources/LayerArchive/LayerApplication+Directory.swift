@@ -67,7 +67,7 @@ extension LayerApplication {
             switch attribute.name {
             case AttributeName.accessACL: accessACL = attribute
             case AttributeName.defaultACL: defaultACL = attribute
-            default: try setAttribute(directory, attribute, entry)
+            default: outcome.refusedAttributes += try setAttribute(directory, attribute, entry)
             }
         }
         try attempt("set the mode of", entry) { () throws(SystemError) in
@@ -75,7 +75,7 @@ extension LayerApplication {
                 try FileMetadata.setMode(directory, entry.mode)
             }
         }
-        if let accessACL { try setAttribute(directory, accessACL, entry) }
+        if let accessACL { outcome.refusedAttributes += try setAttribute(directory, accessACL, entry) }
         let status = try attempt("look at", entry) { () throws(SystemError) in try FD.stat(directory) }
         directories.isSaid(status.st_ino)
         finishing.append(

@@ -8,41 +8,38 @@ extension LayerApplication {
             owning: try create(entry, path, in: parent) { directory, name in
                 openat(directory, name, flags, mode_t(entry.mode & 0o777))
             })
+        try count(entry.storedSize)
+        let finish = FileFinish(
+            entry: entry, setsOwner: needsOwner(entry, in: parent), setsMode: needsMode(entry, in: parent),
+            removesACLs: parent.hasDefaultACL)
+        if entry.segments == nil, entry.size <= FileFiller.largestFile, let filler = fillerOfMany() {
+            return try filler.take(file, finish, contents: reader)
+        }
         try write(entry, to: file.raw, reader)
-
-        // The order matters: a change of owner clears set-id bits and file
-        // capabilities (chown(2), capabilities(7)); an ACL's mask and the
-        // mode's group bits are one; times come last.
-        try attempt("set the owner of", entry) { () throws(SystemError) in
-            if needsOwner(entry, in: parent) { try FileMetadata.setOwner(file.raw, entry.user, entry.group) }
-        }
-        for attribute in entry.attributes where attribute.name != AttributeName.accessACL {
-            try setAttribute(file.raw, attribute, entry)
-        }
-        if parent.hasDefaultACL { try removeInheritedACLs(file.raw, entry) }
-        try attempt("set the mode of", entry) { () throws(SystemError) in
-            if needsMode(entry, in: parent) { try FileMetadata.setMode(file.raw, entry.mode) }
-        }
-        for attribute in entry.attributes where attribute.name == AttributeName.accessACL {
-            try setAttribute(file.raw, attribute, entry)
-        }
-        try attempt("set the times of", entry) { () throws(SystemError) in
-            try FileMetadata.setTimes(
-                file.raw, accessed: entry.accessed ?? entry.modified, modified: entry.modified)
-        }
+        outcome.refusedAttributes += try finish.apply(to: file.raw)
     }
 
-    private func write(_ entry: TarEntry, to file: Int32, _ reader: TarReader) throws {
-        let stored = entry.storedSize
-        outcome.bytes += stored
+    private func count(_ bytes: Int64) throws {
+        outcome.bytes += bytes
         if let limit = options.maximumBytes, outcome.bytes > limit {
             throw ArchiveError(.limitExceeded, "more than \(limit) bytes in files")
         }
+    }
+
+    /// A second thread pays only where files are many. Without one it goes as well.
+    private func fillerOfMany() -> FileFiller? {
+        smallFiles += 1
+        if smallFiles == 64 { filler = try? FileFiller() }
+        return filler
+    }
+
+    private func write(_ entry: TarEntry, to file: Int32, _ reader: TarReader) throws {
         guard let segments = entry.segments else {
+            var writer = HoleWriter(file)
             while let piece = try reader.nextPiece() {
-                try attempt("write", entry) { () throws(SystemError) in try FD.writeAll(file, piece) }
+                try attempt("write", entry) { () throws(SystemError) in try writer.write(piece) }
             }
-            return
+            return try attempt("write", entry) { () throws(SystemError) in try writer.finish() }
         }
         // The whole length first: what is not written stays a hole.
         try attempt("write", entry) { () throws(SystemError) in
@@ -130,7 +127,7 @@ extension LayerApplication {
         try setMetadata(entry, path, in: parent, mode: true)
     }
 
-    /// The metadata of something that is not opened, in the order of `makeFile`.
+    /// The metadata of something that is not opened, in the order of `FileFinish`.
     private func setMetadata(_ entry: TarEntry, _ path: EntryPath, in parent: OpenDirectory, mode: Bool)
         throws
     {
@@ -180,6 +177,13 @@ extension LayerApplication {
                 }
                 try attempt("replace", entry) { () throws(SystemError) in
                     let old = try statusOfExisting(name, in: parent)
+                    if options.keepsDirectories {
+                        let isDirectory = old & mode_t(S_IFMT) == mode_t(S_IFDIR)
+                        if isDirectory { throw SystemError("replace", path.description, .isDirectory) }
+                        if entry.kind == .directory {
+                            throw SystemError("replace", path.description, .notDirectory)
+                        }
+                    }
                     try TreeRemoval.remove(name, at: parent.raw)
                     // It may have been on the way to an open directory.
                     let type = old & mode_t(S_IFMT)
@@ -210,47 +214,47 @@ extension LayerApplication {
         entry.mode & (0o7000 | UInt32(umask)) != 0 || parent.hasDefaultACL || needsOwner(entry, in: parent)
     }
 
-    // MARK: Attributes
-
-    func setAttribute(_ file: Int32, _ attribute: ExtendedAttributes.Attribute, _ entry: TarEntry) throws {
-        if AttributeName.isOverlay(attribute.name) { return }
-        try tolerate(attribute, entry) { () throws(SystemError) in
-            try ExtendedAttributes.set(file, attribute)
-        }
-    }
-
     private func setAttribute(
         of name: UnsafePointer<CChar>, in parent: OpenDirectory,
         _ attribute: ExtendedAttributes.Attribute, _ entry: TarEntry
     ) throws {
         if AttributeName.isOverlay(attribute.name) { return }
-        try tolerate(attribute, entry) { () throws(SystemError) in
+        outcome.refusedAttributes += try tolerate(attribute, entry) { () throws(SystemError) in
             try ExtendedAttributes.set(of: name, at: parent.raw, attribute)
         }
     }
+}
 
-    private func tolerate(
-        _ attribute: ExtendedAttributes.Attribute, _ entry: TarEntry, _ body: () throws(SystemError) -> Void
-    ) throws {
-        do throws(SystemError) {
-            try body()
-        } catch {
-            // The file system has no such attributes, or this kind of file
-            // cannot have them (user.* of a link, xattr(7)).
-            let isUser = attribute.name.starts(with: Array("user.".utf8))
-            guard error.errno == .notSupported || (isUser && error.errno == .notPermitted) else {
-                throw ArchiveError(
-                    .fileSystem, "cannot set the attribute \(attribute.text) of the entry", on: entry.text,
-                    cause: error)
-            }
-            outcome.refusedAttributes += 1
-        }
+/// - Returns: how many attributes the file system did not take: 1 or none.
+func setAttribute(_ file: Int32, _ attribute: ExtendedAttributes.Attribute, _ entry: TarEntry) throws -> Int {
+    if AttributeName.isOverlay(attribute.name) { return 0 }
+    return try tolerate(attribute, entry) { () throws(SystemError) in
+        try ExtendedAttributes.set(file, attribute)
     }
+}
 
-    func removeInheritedACLs(_ file: Int32, _ entry: TarEntry) throws {
-        try attempt("remove the inherited ACL of", entry) { () throws(SystemError) in
-            try ExtendedAttributes.remove(file, AttributeName.accessACL)
-            try ExtendedAttributes.remove(file, AttributeName.defaultACL)
+private func tolerate(
+    _ attribute: ExtendedAttributes.Attribute, _ entry: TarEntry, _ body: () throws(SystemError) -> Void
+) throws -> Int {
+    do throws(SystemError) {
+        try body()
+        return 0
+    } catch {
+        // The file system has no such attributes, or this kind of file
+        // cannot have them (user.* of a link, xattr(7)).
+        let isUser = attribute.name.starts(with: Array("user.".utf8))
+        guard error.errno == .notSupported || (isUser && error.errno == .notPermitted) else {
+            throw ArchiveError(
+                .fileSystem, "cannot set the attribute \(attribute.text) of the entry", on: entry.text,
+                cause: error)
         }
+        return 1
+    }
+}
+
+func removeInheritedACLs(_ file: Int32, _ entry: TarEntry) throws {
+    try attempt("remove the inherited ACL of", entry) { () throws(SystemError) in
+        try ExtendedAttributes.remove(file, AttributeName.accessACL)
+        try ExtendedAttributes.remove(file, AttributeName.defaultACL)
     }
 }

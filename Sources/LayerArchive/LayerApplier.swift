@@ -26,6 +26,10 @@ public struct LayerApplier {
         public var maximumEntries: Int
         /// Bytes of files' contents, more are refused; nil for no bound.
         public var maximumBytes: Int64?
+        /// Nothing takes a directory's place, and no directory that of something else.
+        public var keepsDirectories = false
+        /// Sees each entry first, and may change it.
+        public var adjust: (@Sendable (inout TarEntry) throws -> Void)?
 
         public init(whiteouts: Whiteouts, maximumEntries: Int = 4_000_000, maximumBytes: Int64? = nil) {
             self.whiteouts = whiteouts
@@ -80,6 +84,9 @@ final class LayerApplication {
     /// Directories whose times and default ACLs wait until all is unpacked:
     /// what is made in them would change the one and inherit the other.
     var finishing: [UnfinishedDirectory] = []
+    /// Made for a layer with many files.
+    var filler: FileFiller?
+    var smallFiles = 0
     /// With `.remove`: what this layer made, and the directories above it, which its whiteouts spare.
     var made: Set<EntryPath> = []
     /// Bytes of the paths of implied directories: one entry's path implies two thousand.
@@ -103,7 +110,9 @@ final class LayerApplication {
         group = getegid()
     }
 
-    func apply(_ entry: TarEntry, _ reader: TarReader) throws {
+    func apply(_ original: TarEntry, _ reader: TarReader) throws {
+        var entry = original
+        try options.adjust?(&entry)
         outcome.entries += 1
         if outcome.entries > options.maximumEntries {
             throw ArchiveError(.limitExceeded, "more than \(options.maximumEntries) entries")
@@ -150,6 +159,7 @@ final class LayerApplication {
     }
 
     func finish() throws {
+        if let filler { outcome.refusedAttributes += try filler.finish() }
         for directory in finishing {
             // It may be gone, or another by now: then its own entry comes later in the list.
             guard
@@ -159,7 +169,9 @@ final class LayerApplication {
                 status.st_dev == directory.device, status.st_ino == directory.inode
             else { continue }
             let entry = TarEntry(.directory, directory.path.description)
-            if let acl = directory.defaultACL { try setAttribute(opened.raw, acl, entry) }
+            if let acl = directory.defaultACL {
+                outcome.refusedAttributes += try setAttribute(opened.raw, acl, entry)
+            }
             try attempt("set the times of", entry) { () throws(SystemError) in
                 try FileMetadata.setTimes(
                     opened.raw, accessed: directory.accessed, modified: directory.modified)
@@ -167,16 +179,16 @@ final class LayerApplication {
         }
         finishing = []
     }
+}
 
-    /// Runs system calls and tells on which entry they failed.
-    @inline(__always)
-    func attempt<Value: ~Copyable>(
-        _ what: @autoclosure () -> String, _ entry: TarEntry, _ body: () throws(SystemError) -> Value
-    ) throws(ArchiveError) -> Value {
-        do throws(SystemError) {
-            return try body()
-        } catch {
-            throw ArchiveError(.fileSystem, "cannot \(what()) the entry", on: entry.text, cause: error)
-        }
+/// Runs system calls and tells on which entry they failed.
+@inline(__always)
+func attempt<Value: ~Copyable>(
+    _ what: @autoclosure () -> String, _ entry: TarEntry, _ body: () throws(SystemError) -> Value
+) throws(ArchiveError) -> Value {
+    do throws(SystemError) {
+        return try body()
+    } catch {
+        throw ArchiveError(.fileSystem, "cannot \(what()) the entry", on: entry.text, cause: error)
     }
 }

@@ -5,8 +5,8 @@ public import LinuxSystem
 /// tree gives the same bytes. Sockets are left out: a socket without its
 /// process is nothing.
 ///
-/// Links are not followed, and a file that changes while it is read is an
-/// error where its archive would be wrong.
+/// Links are not followed. A file that vanishes meanwhile is left out, and one
+/// that becomes shorter while it is read is an error.
 public enum LayerDiff {
     public struct Outcome: Sendable, Equatable {
         /// Entries of the archive, whiteouts among them.
@@ -16,12 +16,44 @@ public enum LayerDiff {
     }
 
     /// Writes a whole tree.
-    /// - Parameter includesRoot: Whether the root's own metadata comes first, as `./`.
+    /// - Parameters:
+    ///   - includesRoot: Whether the root's own metadata comes first, as `./`.
+    ///   - latest: later times are written as this one.
     @discardableResult
     public static func write(
-        tree root: borrowing Descriptor, to sink: any ByteSink, includesRoot: Bool = true
+        tree root: borrowing Descriptor, to sink: any ByteSink, includesRoot: Bool = true,
+        latest: Timestamp? = nil
     ) throws -> Outcome {
-        try write(root.raw, to: sink, includesRoot: includesRoot, overlay: false)
+        try write(root.raw, to: sink, includesRoot: includesRoot, overlay: false, latest: latest)
+    }
+
+    /// Writes one file of a directory, or a whole directory under its name in it.
+    /// - Parameter name: without a slash.
+    @discardableResult
+    public static func write(
+        _ name: [UInt8], in directory: Int32, to sink: any ByteSink
+    ) throws -> Outcome {
+        let walk = TreeArchival(root: directory, writer: TarWriter(sink), overlay: false)
+        walk.selection = LayerSelection(top: name)
+        try walk.run(includesRoot: false)
+        return walk.outcome
+    }
+
+    /// Writes what a tree has become since it was another, as an OCI layer.
+    /// - Parameters:
+    ///   - changes: the tree's own; in an overlay's upper directory, too.
+    ///   - latest: later times are written as this one, so that the same
+    ///     changes give the same bytes (reproducible-builds.org, SOURCE_DATE_EPOCH).
+    @discardableResult
+    public static func write(
+        _ changes: TreeChanges, of root: borrowing Descriptor, to sink: any ByteSink,
+        latest: Timestamp? = nil
+    ) throws -> Outcome {
+        let walk = TreeArchival(root: root.raw, writer: TarWriter(sink), overlay: true)
+        walk.selection = LayerSelection(changes)
+        walk.latest = latest
+        try walk.run(includesRoot: changes.root)
+        return walk.outcome
     }
 
     /// Writes an overlay's upper directory as an OCI layer: what overlay notes
@@ -34,9 +66,10 @@ public enum LayerDiff {
     }
 
     private static func write(
-        _ root: Int32, to sink: any ByteSink, includesRoot: Bool, overlay: Bool
+        _ root: Int32, to sink: any ByteSink, includesRoot: Bool, overlay: Bool, latest: Timestamp? = nil
     ) throws -> Outcome {
         let walk = TreeArchival(root: root, writer: TarWriter(sink), overlay: overlay)
+        walk.latest = latest
         try walk.run(includesRoot: includesRoot)
         return walk.outcome
     }
@@ -54,22 +87,25 @@ final class TreeArchival {
     private var levels: [Level] = []
     /// Files with several names, by the first.
     private var linked: [FileIdentity: [UInt8]] = [:]
-
-    private struct FileIdentity: Hashable {
-        var device: dev_t
-        var inode: ino_t
-    }
+    /// Nil for everything.
+    var selection: LayerSelection?
+    /// Later times are written as this one.
+    var latest: Timestamp?
 
     private final class Level {
         /// With a final slash, or empty for the root.
         let path: [UInt8]
         let entries: [DirectoryListing.Entry]
+        let device: dev_t
         var next = 0
         var directory: Descriptor?
 
-        init(path: [UInt8], entries: [DirectoryListing.Entry], directory: consuming Descriptor) {
+        init(
+            path: [UInt8], entries: [DirectoryListing.Entry], device: dev_t, directory: consuming Descriptor
+        ) {
             self.path = path
             self.entries = entries
+            self.device = device
             self.directory = consume directory
         }
 
@@ -108,7 +144,11 @@ final class TreeArchival {
             if level.raw < 0 { try reopen(level) }
             let item = level.entries[level.next]
             level.next += 1
-            try archive(item, in: level)
+            do {
+                try archive(item, in: level)
+            } catch let error as ArchiveError where error.cause?.errno == .noEntry {
+                // It vanished since it was listed, and nothing of it has been written.
+            }
         }
         try writer.finish()
     }
@@ -116,8 +156,16 @@ final class TreeArchival {
     private func descend(_ path: [UInt8], _ directory: consuming Descriptor) throws {
         let raw = directory.raw
         let listing = try attempt("list", path) { () throws(SystemError) in try DirectoryListing(raw) }
-        let entries = listing.entries.sorted { $0.precedes($1) }
-        levels.append(Level(path: path, entries: entries, directory: directory))
+        var entries = listing.entries
+        if let selection {
+            entries.removeAll { !selection.contains(path + $0.bytes) }
+            for name in selection.deleted(in: path) {
+                try add(TarEntry(.regular, path + Array(".wh.".utf8) + name))
+            }
+        }
+        entries.sort { $0.precedes($1) }
+        let device = try status(raw, path).st_dev
+        levels.append(Level(path: path, entries: entries, device: device, directory: directory))
         if levels.count > Self.maximumOpen { levels[levels.count - 1 - Self.maximumOpen].directory = nil }
     }
 
@@ -212,14 +260,17 @@ final class TreeArchival {
         }
         if isDirectory {
             try add(entry)
-            if isOpaque { try add(TarEntry(.regular, entry.name + Array(".wh..wh..opq".utf8))) }
+            if status.st_dev != level.device, KernelFiles.are(on: file.raw) { return }
+            if isOpaque, selection == nil {
+                try add(TarEntry(.regular, entry.name + Array(".wh..wh..opq".utf8)))
+            }
             return try descend(entry.name, file)
         }
         entry.size = Int64(status.st_size)
         try add(entry)
-        let raw = file.raw
+        var reader = HoleReader(file.raw, status)
         try writer.fillContents(of: entry) { buffer in
-            try attempt("read", path) { () throws(SystemError) in try FD.read(raw, into: buffer) }
+            try attempt("read", path) { () throws(SystemError) in try reader.read(into: buffer) }
         }
         outcome.bytes += entry.size
     }
@@ -263,7 +314,7 @@ final class TreeArchival {
     /// Writes a file's further names as links to its first.
     private func addAsLink(_ entry: TarEntry, _ status: stat) throws -> Bool {
         if status.st_nlink < 2 { return false }
-        let identity = FileIdentity(device: status.st_dev, inode: status.st_ino)
+        let identity = FileIdentity(status)
         guard let first = linked[identity] else {
             linked[identity] = entry.name
             return false
@@ -283,7 +334,8 @@ final class TreeArchival {
         entry.mode = UInt32(status.st_mode) & 0o7777
         entry.user = status.st_uid
         entry.group = status.st_gid
-        entry.modified = Timestamp(status.st_mtim)
+        let modified = Timestamp(status.st_mtim)
+        entry.modified = latest.map { min($0, modified) } ?? modified
     }
 
     private func status(_ file: Int32, _ path: [UInt8]) throws -> stat {

@@ -44,6 +44,14 @@ public final class TarWriter {
         }
         for attribute in entry.attributes {
             pax.add(attribute: attribute.name, attribute.value)
+            // GNU tar and bsdtar restore ACLs from star's text alone.
+            if attribute.name == AttributeName.accessACL, let text = AccessControlText.text(attribute.value) {
+                pax.add("SCHILY.acl.access", text)
+            }
+            if attribute.name == AttributeName.defaultACL, let text = AccessControlText.text(attribute.value)
+            {
+                pax.add("SCHILY.acl.default", text)
+            }
         }
 
         if let records = pax.finish() {

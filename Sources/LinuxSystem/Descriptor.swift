@@ -116,6 +116,14 @@ public enum FD {
         return status
     }
 
+    /// Has the kernel begin to write a range out, and does not wait for it
+    /// (sync_file_range(2)): a later sync finds less to do. Nothing depends on it.
+    public static func startWriteback(_ fd: Int32, from offset: Int64, count: Int64) {
+        let onlyStart = 2  // SYNC_FILE_RANGE_WRITE, linux/fs.h
+        _ = linux_syscall(
+            Int(SYS_sync_file_range), Int(fd), Int(offset), Int(count), onlyStart, 0, 0)
+    }
+
     public static func sync(_ fd: Int32) throws(SystemError) {
         _ = try retrying("fsync", "descriptor \(fd)") { fsync(fd) }
     }

@@ -28,6 +28,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let noProcess = Errno(ESRCH)
     public static let noChild = Errno(ECHILD)
     public static let noSpace = Errno(ENOSPC)
+    public static let nameTooLong = Errno(ENAMETOOLONG)
     public static let notEmpty = Errno(ENOTEMPTY)
     public static let crossDevice = Errno(EXDEV)
     public static let loop = Errno(ELOOP)

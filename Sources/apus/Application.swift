@@ -19,7 +19,8 @@ enum Application {
                     RunCommand.command, CreateCommand.command, StartCommand.command, PsCommand.command,
                     LogsCommand.command, ExecCommand.command, AttachCommand.command, StopCommand.command,
                     RestartCommand.command, KillCommand.command, WaitCommand.command, RmCommand.command,
-                    PortCommand.command, InspectCommand.command,
+                    PortCommand.command, InspectCommand.command, CommitCommand.command,
+                    ContainerCopyCommand.command, DiffCommand.command, ExportCommand.command,
                 ]),
             CommandTree.Group(
                 "Images",
@@ -27,8 +28,9 @@ enum Application {
                     PullCommand.command, PushCommand.command, CopyCommand.command, ImagesCommand.command,
                     LoadCommand.command,
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
-                    LoginCommand.command, LogoutCommand.command, ListTagsCommand.command,
-                    DeleteCommand.command, SyncCommand.command, SearchCommand.command,
+                    HistoryCommand.command, LoginCommand.command, LogoutCommand.command,
+                    ListTagsCommand.command, DeleteCommand.command, SyncCommand.command,
+                    SearchCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -40,7 +42,8 @@ enum Application {
                             ExecCommand.command, AttachCommand.command, StopCommand.command,
                             RestartCommand.command, KillCommand.command, WaitCommand.command,
                             RmCommand.command, PortCommand.command, ContainerInspectCommand.command,
-                            CleanupCommand.command,
+                            CommitCommand.command, ContainerCopyCommand.command, DiffCommand.command,
+                            ExportCommand.command, CleanupCommand.command, HoldCommand.command,
                         ]
                     },
                     Command("image", summary: "Manage images") {
@@ -49,11 +52,10 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command, ImageTreeCommand.command, ReferrersCommand.command,
-                            ListTagsCommand.command,
-                            DeleteCommand.command,
-                            SyncCommand.command, SearchCommand.command, SignCommand.command,
-                            TrustCommands.command, GenerateKeyCommand.command,
+                            ImageInspectCommand.command, ImageTreeCommand.command, HistoryCommand.command,
+                            DiffCommand.imageCommand, ReferrersCommand.command, ListTagsCommand.command,
+                            DeleteCommand.command, SyncCommand.command, SearchCommand.command,
+                            SignCommand.command, TrustCommands.command, GenerateKeyCommand.command,
                         ]
                     },
                     ManifestCommands.command,

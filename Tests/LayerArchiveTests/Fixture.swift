@@ -70,11 +70,9 @@ func snapshot(_ root: Int32, directoryTimes: Bool = true) throws -> [String] {
             try hash.drain()
             line += " size \(status.st_size) \(hash.digest.short)"
         case mode_t(S_IFLNK):
-            line +=
-                " -> "
-                + (try File.readLink(
-                    String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self),
-                    at: directory))
+            var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = readlinkat(directory, name, &target, target.count)
+            line += " -> \(target[..<max(count, 0)].map { UInt8(bitPattern: $0) })"
         case mode_t(S_IFCHR), mode_t(S_IFBLK):
             line += " device \(gnu_dev_major(status.st_rdev)),\(gnu_dev_minor(status.st_rdev))"
         default: break

@@ -114,7 +114,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "tar --xattrs --xattrs-include=* -xpf a.tar -C target", "bsdtar -xpf a.tar -C target",
+        "tar --xattrs --xattrs-include=* -xpf a.tar -C target",
+        "tar --acls --xattrs --xattrs-include=user.* -xpf a.tar -C target", "bsdtar -xpf a.tar -C target",
         "python3 -c \"import tarfile; tarfile.open('a.tar').extractall('target')\"",
     ])
     func oursReadByOthers(command: String) throws {
@@ -123,8 +124,12 @@ import Testing
         let isPython = command.hasPrefix("python")
         let isBSD = command.hasPrefix("bsdtar")
         // A default ACL would be inherited by what they unpack; Python sets no attributes.
+        let noACLs =
+            command.contains("--acls")
+            ? "setcap -r plain/block; setfattr -x trusted.mine plain/large"
+            : "setfacl -R -k .; setfacl -R -b ."
         try scratch.run(
-            "cd source; \(everything)\nsetfacl -R -k .; setfacl -R -b .; rm -f n*-utf8; find . -type d -exec touch -d '2020-05-05 05:05:05' {} +"
+            "cd source; \(everything)\n\(noACLs); rm -f n*-utf8; find . -type d -exec touch -d '2020-05-05 05:05:05' {} +"
         )
         if isPython {
             try scratch.run(

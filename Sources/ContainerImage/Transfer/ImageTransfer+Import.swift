@@ -3,6 +3,7 @@ internal import JSONText
 internal import LayerArchive
 public import LinuxSystem
 internal import OCISpec
+internal import RegistryClient
 
 extension ImageTransfer {
     /// Makes an image of a root file system's tar, plain or compressed.
@@ -17,6 +18,30 @@ extension ImageTransfer {
         _ descriptor: consuming Descriptor, source: String, name: String?, changes: [ConfigChange] = [],
         message: String? = nil, created: String? = nil
     ) throws(ImageError) -> ImageRecord {
+        try importRootfs(
+            DescriptorSource(owning: descriptor), source: source, name: name, changes: changes,
+            message: message, created: created)
+    }
+
+    /// As above, with a tar that a web server has.
+    public func importRootfs(
+        url: String, name: String?, changes: [ConfigChange] = [], message: String? = nil,
+        created: String? = nil
+    ) throws(ImageError) -> ImageRecord {
+        let download: HTTPDownload
+        do throws(RegistryError) {
+            download = try HTTPDownload(url)
+        } catch {
+            throw ImageError("import \(url)", any: error)
+        }
+        return try importRootfs(
+            download, source: url, name: name, changes: changes, message: message, created: created)
+    }
+
+    private func importRootfs(
+        _ tar: any ByteSource, source: String, name: String?, changes: [ConfigChange], message: String?,
+        created: String?
+    ) throws(ImageError) -> ImageRecord {
         var defaults = ContainerDefaults()
         for change in changes { try change.apply(to: &defaults) }
         let names = try [name].compactMap { $0 }.map { name throws(ImageError) in try Self.localName(name) }
@@ -26,7 +51,7 @@ extension ImageTransfer {
         }
         let lease = try storing(source) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
-        let input = XZSource(DescriptorSource(owning: descriptor))
+        let input = XZSource(tar)
         let layer: LayerInfo
         do throws(StorageError) {
             layer = try store.importLayer(from: input)

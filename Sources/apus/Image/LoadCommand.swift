@@ -50,7 +50,7 @@ enum LoadCommand {
 
 enum ImportCommand {
     static let command = Command(
-        "import", usage: "[OPTIONS] FILE|- [NAME[:TAG]]",
+        "import", usage: "[OPTIONS] FILE|URL|- [NAME[:TAG]]",
         summary: "Make an image of a root file system's tarball",
         arguments: .between(1, 2), completing: .files,
         flags: {
@@ -71,17 +71,17 @@ enum ImportCommand {
         let changes = try values.list("change").map { try ConfigChange(parsing: $0) }
         let engine = try GlobalFlags.engine(values)
         let path = values.arguments[0]
-        if ["http://", "https://"].contains(where: path.hasPrefix) {
-            throw EngineError(
-                .invalid, "cannot import from a URL: pipe it in, as in `curl -L \(path) | apus import -`")
-        }
         let transfer = ImageTransfer(
             store: engine.store, options: try PullCommand.platformOptions(values),
             progress: TransferDisplay(quiet: values.bool("quiet")))
-        let image = try transfer.importRootfs(
-            ArchiveInput.open(path, "import"), source: path == "-" ? "standard input" : path,
-            name: values.arguments.count > 1 ? values.arguments[1] : nil, changes: changes,
-            message: values.string("message"))
+        let name = values.arguments.count > 1 ? values.arguments[1] : nil
+        let message = values.string("message")
+        let image =
+            ["http://", "https://"].contains(where: path.hasPrefix)
+            ? try transfer.importRootfs(url: path, name: name, changes: changes, message: message)
+            : try transfer.importRootfs(
+                ArchiveInput.open(path, "import"), source: path == "-" ? "standard input" : path,
+                name: name, changes: changes, message: message)
         Output.printLine(image.id.description)
         return 0
     }

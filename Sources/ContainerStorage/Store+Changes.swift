@@ -1,0 +1,112 @@
+public import LayerArchive
+public import LinuxSystem
+
+/// What a container has changed of its image, and the tree that has the changes.
+public struct SnapshotChanges: ~Copyable, Sendable {
+    /// All that is not deleted of `changes` is in it.
+    public let tree: Descriptor
+    public var changes: TreeChanges
+}
+
+/// Where a driver keeps files.
+enum KeptTree: Sendable {
+    /// As they are seen.
+    case whole(String)
+    /// Only what differs from what lies below, with overlay's notes of what is gone.
+    case changes(String)
+}
+
+extension Snapshotter {
+    /// A snapshot's files, as a path in the store; nil before the first mount.
+    func tree(_ id: String, in store: Store) -> KeptTree? {
+        let changes = snapshotPath(id) + "/upper"
+        if File.exists(changes, at: store.directory.raw) { return .changes(changes) }
+        let whole = snapshotPath(id) + "/rootfs"
+        return File.exists(whole, at: store.directory.raw) ? .whole(whole) : nil
+    }
+
+    /// An unpacked layer's files; nil where the driver keeps none of a layer alone.
+    func tree(_ layer: Digest, in store: Store) -> KeptTree? {
+        let changes = layerPath(layer) + "/diff"
+        return File.exists(changes, at: store.directory.raw) ? .changes(changes) : nil
+    }
+}
+
+extension Store {
+    /// What a snapshot has changed. Who wants it exact keeps others from writing to it.
+    public func changes(ofSnapshot id: String) throws(StorageError) -> SnapshotChanges {
+        let record = try requireSnapshot(id)
+        let snapshotter = snapshotter(record.driver)
+        guard let kept = snapshotter.tree(id, in: self) else {
+            return SnapshotChanges(tree: try openTree("overlay/empty"), changes: .none)
+        }
+        let base = try snapshotter.view(record.diffIDs)
+        do {
+            switch kept {
+            case .whole(let path):
+                let tree = try openTree(path)
+                let changes = try TreeChanges(of: tree, since: base)
+                return SnapshotChanges(tree: tree, changes: changes)
+            case .changes(let path):
+                let tree = try openTree(path)
+                var changes = try TreeChanges(overlayUpper: tree, over: base)
+                changes.root = try hasOwnRoot(tree.raw, over: record.diffIDs)
+                return SnapshotChanges(tree: tree, changes: changes)
+            }
+        } catch {
+            throw StorageError("compare", id, any: error)
+        }
+    }
+
+    /// What an image's topmost layer changed.
+    /// - Parameter diffIDs: the image's.
+    public func changes(ofTopLayerOf diffIDs: [Digest]) throws(StorageError) -> TreeChanges {
+        guard let top = diffIDs.last else { return .none }
+        let below = diffIDs.dropLast()
+        guard case .changes(let path) = snapshotter.tree(top, in: self) else {
+            return try changes(ofTopLayerOf: diffIDs, since: Array(below))
+        }
+        let layer = try openTree(path)
+        let base = try snapshotter.view(Array(below))
+        do {
+            return try TreeChanges(overlayUpper: layer, over: base)
+        } catch {
+            throw StorageError("compare", "\(top)", any: error)
+        }
+    }
+
+    private func changes(ofTopLayerOf diffIDs: [Digest], since below: [Digest]) throws(StorageError)
+        -> TreeChanges
+    {
+        let tree = try snapshotter.view(diffIDs)
+        let base = try snapshotter.view(below)
+        do {
+            return try TreeChanges(of: tree, since: base)
+        } catch {
+            throw StorageError("compare", "the image's layers", any: error)
+        }
+    }
+
+    /// Of a layer's files, in bytes.
+    public func layerSize(_ diffID: Digest) throws(StorageError) -> Int64 {
+        try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw).size
+    }
+
+    /// Whether a snapshot's root directory is not as its image has it. A union
+    /// does not show that: it gives the root of its topmost layer.
+    private func hasOwnRoot(_ root: Int32, over chain: [Digest]) throws -> Bool {
+        let teller = chain.last { File.exists(snapshotter.layerPath($0) + "/root", at: directory.raw) }
+        if let teller {
+            let said = try openTree(snapshotter.layerPath(teller) + "/diff")
+            return try !TreeChanges.sameMetadata(root, said.raw)
+        }
+        let status = try FD.stat(root)
+        return status.st_mode & 0o7777 != 0o755 || status.st_uid != 0 || status.st_gid != 0
+    }
+
+    private func openTree(_ path: String) throws(StorageError) -> Descriptor {
+        try storing("open", path) { () throws(SystemError) in
+            try File.open(path, at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+/// Mounts that one thread alone sees, and that are gone when it ends.
+public enum PrivateMounts {
+    /// Runs `body` on a thread with a mount namespace of its own. What is
+    /// mounted elsewhere meanwhile is seen there too; what is mounted there is seen nowhere else.
+    public static func run(_ body: @escaping @Sendable () throws -> Void) throws {
+        let outcome = Outcome()
+        let thread = try JoinedThread {
+            do {
+                // A thread shares its root and working directory with its process (CLONE_FS), and
+                // may not change its mount namespace while it does (unshare(2)).
+                _ = try retrying("unshare mounts") { unshare(CLONE_FS | CLONE_NEWNS) }
+                _ = try retrying("make mounts private", "/") {
+                    mount("", "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil)
+                }
+                try body()
+            } catch {
+                outcome.failure = error
+            }
+        }
+        thread.join()
+        if let failure = outcome.failure { throw failure }
+    }
+
+    private final class Outcome: @unchecked Sendable {
+        var failure: (any Error)?
+    }
+
+    /// Makes a directory a mount that cannot be written to; what is mounted below it is left out.
+    public static func makeReadOnly(_ path: String) throws(SystemError) {
+        _ = try retrying("bind", path) { mount(path, path, nil, UInt(MS_BIND), nil) }
+        let flags = UInt(MS_BIND) | UInt(MS_REMOUNT) | UInt(MS_RDONLY)
+        _ = try retrying("make read-only", path) { mount("", path, nil, flags, nil) }
+    }
+
+    /// mount(2) with MS_BIND, of one open file or directory on another.
+    public static func bind(_ source: Int32, on target: Int32, recursive: Bool = true) throws(SystemError) {
+        let flags = UInt(MS_BIND) | (recursive ? UInt(MS_REC) : 0)
+        _ = try retrying("bind", "descriptor \(source)") {
+            mount("/proc/self/fd/\(source)", "/proc/self/fd/\(target)", nil, flags, nil)
+        }
+    }
+}
