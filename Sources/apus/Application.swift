@@ -47,7 +47,15 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command,
+                            ImageInspectCommand.command, ImageMountCommand.command,
+                            ImageUnmountCommand.command, ImageTreeCommand.command,
+                        ]
+                    },
+                    Command("system", summary: "Manage the store") {
+                        [
+                            DiskUsageCommand.command, PruneCommand.command, CheckCommand.command,
+                            MigrateCommand.command, SweepCommand.command,
+                            InfoCommand.command,
                         ]
                     },
                     Command("volume", summary: "Manage volumes") {
