@@ -78,11 +78,15 @@ extension Engine {
                 try remove(record, force: true, volumes: false)
             }
         }
+        if force { _ = try engineErrors { try store.unmountImage(image.id, force: true) } }
         do throws(StorageError) {
             try store.removeImage(image.id)
         } catch  where error.code == .inUse {
             let users = try records().filter { $0.imageID == image.id.description }
                 .map { "\($0.name) (\($0.shortID))" }
+            if users.isEmpty, error.reason.contains("mounted") {
+                throw EngineError(.conflict, "image \(text) is mounted: unmount it first, or use --force")
+            }
             throw EngineError(
                 .conflict,
                 "image \(text) is in use by \(users.isEmpty ? error.reason : "container \(users.joined(separator: ", "))"): remove that first, or use --force"

@@ -120,7 +120,8 @@ extension Engine {
             "CpusetMems": .string(resources.cpusetMems ?? ""),
             "PidsLimit": .integer(resources.pidsLimit ?? 0), "CgroupParent": .string(spec.cgroupParent ?? ""),
             "Runtime": .string(spec.runtime ?? "apus"),
-            "Sysctls": spec.sysctls.json, "UsernsMode": "", "VolumeDriver": "", "VolumesFrom": .null,
+            "Sysctls": spec.sysctls.json, "UsernsMode": .string(spec.uidMappings.isEmpty ? "" : "private"),
+            "VolumeDriver": "", "VolumesFrom": .null,
             "Links": .null,
             "Tmpfs": .object(
                 spec.mounts.filter { $0.kind == .tmpfs }.reduce(into: JSONObject()) {

@@ -61,6 +61,14 @@ extension Engine {
         _ = try? network.sweep()
     }
 
+    /// Removes all that was taken away and is not removed yet, with little haste:
+    /// what a command has another process do that it would have to wait for.
+    public func finishRemovals() throws(EngineError) {
+        _ = nice(10)
+        sweep()
+        try engineErrors { try store.finishRemovals() }
+    }
+
     /// Has the runtime forget a container whose monitor could not tell it to.
     func deleteFromRuntime(_ record: ContainerRecord) {
         guard File.exists("\(runtimeRoot)/\(record.id)") else { return }

@@ -38,25 +38,34 @@ extension Engine {
         var keep: [any AnyObject & Sendable] = []
         var descriptors: [Int32] = []
         do throws(EngineError) {
+            let namespaces =
+                try spec.uidMappings.isEmpty
+                ? nil : UserNamespaces.make(users: spec.uidMappings, groups: spec.gidMappings)
+            let owners = namespaces.map {
+                OwnerMap(users: spec.uidMappings, groups: spec.gidMappings, namespace: $0.user.raw)
+            }
             let rootfs = try engineErrors("mount the root file system of \(record.name)") {
-                try store.mountSnapshot(record.id)
+                let mounted = try store.mountSnapshot(record.id, owners: owners)
+                return try owners == nil ? mounted : show(mounted, asRootOf: record.id)
             }
             let root = try engineErrors { try File.open(rootfs, O_RDONLY | O_DIRECTORY) }
             let user = try ContainerUser.resolve(spec.user ?? defaults.user, root: root.raw)
             let workingDirectory = spec.workingDirectory ?? defaults.workingDir
             if !workingDirectory.isEmpty {
                 try RootfsDirectories.make(
-                    PathText.normalized(workingDirectory), root: root.raw, uid: user.uid, gid: user.gid)
+                    PathText.normalized(workingDirectory), root: root.raw,
+                    owner: ContainerOwner(spec, uid: user.uid, gid: user.gid))
             }
             let hostname = hostname(of: record)
-            let network = try joinNetwork(record, hostname: hostname, &descriptors, &keep)
+            let network = try joinNetwork(
+                record, hostname: hostname, namespaces?.network, &descriptors, &keep)
             try writeFiles(record, hostname: hostname, attachment: network.attachment)
             let builder = RuntimeConfigBuilder(
                 id: record.id, spec: spec, defaults: defaults, rootfs: rootfs, rootDirectory: root.raw,
                 directory: directory(of: record.id), hostname: hostname,
                 volumePaths: try volumePaths(spec, root: root.raw),
                 networkNamespace: network.namespacePath,
-                namespacePaths: try joinedNamespaces(spec),
+                namespacePaths: try joinedNamespaces(spec, namespaces?.user, &descriptors, &keep),
                 initProgram: spec.useInit ? try programs.find("apus-init") : nil)
             let config = try builder.build()
             _ = consume root
@@ -72,6 +81,22 @@ extension Engine {
             takeDown(record.id)
             throw error
         }
+    }
+
+    /// The store is closed to all but root; the users of a user namespace find
+    /// their container's root directory in the runroot.
+    private func show(_ rootfs: String, asRootOf id: String) throws(SystemError) -> String {
+        let place = userRoot(of: id)
+        if Mount.isMountRoot(place) { return place }
+        try File.makeDirectories(place, mode: 0o711)
+        let mount = try Mount.clone(rootfs)
+        let directory = try File.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+        try Mount.attach(mount.raw, onto: directory.raw)
+        return place
+    }
+
+    private func userRoot(of id: String) -> String {
+        "\(runRoot.hasPrefix(root + "/") ? Self.defaultRunRoot : runRoot)/roots/\(id)"
     }
 
     private func request(for record: ContainerRecord) throws(EngineError) -> MonitorRequest {
@@ -104,7 +129,7 @@ extension Engine {
     private static let firstInherited: Int32 = 10
 
     private func joinNetwork(
-        _ record: ContainerRecord, hostname: String, _ descriptors: inout [Int32],
+        _ record: ContainerRecord, hostname: String, _ made: SharedDescriptor?, _ descriptors: inout [Int32],
         _ keep: inout [any AnyObject & Sendable]
     ) throws(EngineError) -> (namespacePath: String?, attachment: NetworkAttachment?) {
         let spec = record.spec
@@ -116,7 +141,7 @@ extension Engine {
             return ("/proc/\(pid)/ns/net", nil)
         case .none:
             let namespace = try engineErrors {
-                let namespace = SharedDescriptor(try NetworkNamespace.create())
+                let namespace = try made ?? SharedDescriptor(NetworkNamespace.create())
                 try NetworkNamespace.inside(namespace.raw) { () throws(SystemError) in
                     try NetworkInterface.bringLoopbackUp()
                 }
@@ -126,7 +151,7 @@ extension Engine {
             keep.append(namespace)
             return (inheritedPath, nil)
         case .bridge:
-            let namespace = try engineErrors { SharedDescriptor(try NetworkNamespace.create()) }
+            let namespace = try engineErrors { try made ?? SharedDescriptor(NetworkNamespace.create()) }
             let attachment = try networkErrors {
                 try network.setUp(containerID: record.id, netns: namespace.descriptor, ports: spec.ports)
             }
@@ -165,9 +190,16 @@ extension Engine {
         return pid
     }
 
-    private func joinedNamespaces(_ spec: ContainerSpec) throws(EngineError) -> [LinuxNamespace.Kind: String]
-    {
+    private func joinedNamespaces(
+        _ spec: ContainerSpec, _ user: SharedDescriptor?, _ descriptors: inout [Int32],
+        _ keep: inout [any AnyObject & Sendable]
+    ) throws(EngineError) -> [LinuxNamespace.Kind: String] {
         var paths: [LinuxNamespace.Kind: String] = [:]
+        if let user {
+            paths[.user] = "/proc/self/fd/\(Self.firstInherited + Int32(descriptors.count))"
+            descriptors.append(user.raw)
+            keep.append(user)
+        }
         for (kind, mode, name) in [
             (LinuxNamespace.Kind.pid, spec.pidMode, "pid"), (.ipc, spec.ipcMode, "ipc"),
             (.uts, spec.utsMode, "uts"),
@@ -210,8 +242,11 @@ extension Engine {
                 }
             }
             for (name, text) in files {
-                try File.replace(
-                    "\(directory(of: record.id))/\(name)", with: Array(text.utf8), durable: false)
+                let path = "\(directory(of: record.id))/\(name)"
+                try File.replace(path, with: Array(text.utf8), durable: false)
+                if let user = spec.uidMappings.host(0), let group = spec.gidMappings.host(0) {
+                    try FileMetadata.setOwner(of: path, at: File.currentDirectory, user, group)
+                }
             }
         }
     }
@@ -240,6 +275,8 @@ extension Engine {
     /// again, and for what was never set up.
     func takeDown(_ id: String) {
         try? network.tearDown(containerID: id)
+        try? OverlayMount.unmount(userRoot(of: id))
+        _ = rmdir(userRoot(of: id))
         try? store.unmountSnapshot(id)
         try? File.unlink("\(stateDirectory(of: id))/network.json")
     }

@@ -36,11 +36,18 @@ public final class Engine: Sendable {
         // A store of one's own without a runroot of its own keeps its state beside
         // itself: two stores must not share the state of their containers.
         let runRoot = try PathText.absolute(runRoot ?? (root == defaultRoot ? defaultRunRoot : root + "/run"))
-        let store = try engineErrors { try Store.open(root: root, runRoot: runRoot, driver: driver) }
+        let programs = Programs()
+        let leaveRemovals: @Sendable () -> Void = {
+            let arguments = [programs.own, "--root", root, "--runroot", runRoot, "system", "sweep"]
+            _ = try? Spawn.start(programs.own, arguments, newSession: true)
+        }
+        let store = try engineErrors {
+            try Store.open(root: root, runRoot: runRoot, driver: driver, leaveRemovals: leaveRemovals)
+        }
         try engineErrors {
             try store.database.migrate(room: ContainerTable.room, steps: ContainerTable.steps)
         }
-        return Engine(store: store, root: root, runRoot: runRoot, programs: Programs())
+        return Engine(store: store, root: root, runRoot: runRoot, programs: programs)
     }
 
     /// The container's directory in the store: what must outlive a reboot.

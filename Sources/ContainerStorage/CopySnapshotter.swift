@@ -12,7 +12,9 @@ struct CopySnapshotter: Snapshotter {
     var name: SnapshotterName { .vfs }
     private var directory: Int32 { store.directory.raw }
 
-    func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 { try tar.drain() }
+    func unpack(_ tar: any ByteSource, into partial: borrowing Descriptor) throws -> Int64 {
+        try LayerSize.read(tar)
+    }
 
     private func treePath(_ chain: [Digest]) -> String { "vfs/trees/\(chainID(chain).fileName)" }
 
@@ -29,17 +31,7 @@ struct CopySnapshotter: Snapshotter {
             try File.makeDirectory(partial, at: directory, mode: 0o711)
             try File.makeDirectory(partial + "/rootfs", at: directory, exactly: 0o755)
             let rootfs = try File.open(partial + "/rootfs", at: directory, O_RDONLY | O_DIRECTORY)
-            for diffID in chain {
-                let layer = try LayerRecord.read(layerPath(diffID), at: directory)
-                let blob = DescriptorSource(owning: try store.openBlob(layer.blob))
-                let tar = HashingSource(DecompressingSource(blob))
-                _ = try LayerApplier.apply(tar, to: rootfs, options: LayerApplier.Options(whiteouts: .remove))
-                try tar.drain()
-                guard tar.digest == diffID else {
-                    throw StorageError(
-                        .damaged, "unpack layer", "\(diffID)", "its blob \(layer.blob) has changed")
-                }
-            }
+            for diffID in chain { try apply(diffID, to: rootfs) }
             try File.rename(partial, to: tree, at: directory)
         } catch {
             try? store.discard(partial, as: "tree")
@@ -47,8 +39,21 @@ struct CopySnapshotter: Snapshotter {
         }
     }
 
-    func mount(_ id: String, _ chain: [Digest], volatile: Bool) throws(StorageError) -> String {
+    func mount(
+        _ id: String, _ chain: [Digest], volatile: Bool, owners: OwnerMap?
+    ) throws(StorageError) -> String {
+        let rootfs = try makeSnapshot(id, chain)
+        guard let owners else { return rootfs }
+        return try WholeTree(id: id, in: self).show(to: owners)
+    }
+
+    private func makeSnapshot(_ id: String, _ chain: [Digest]) throws(StorageError) -> String {
         let snapshot = snapshotPath(id)
+        if OwnerShift.wasCutShort(snapshot, at: directory) {
+            try storing("remove the file system of", id) { () throws(SystemError) in
+                try store.discard(snapshot, as: "snapshot")
+            }
+        }
         let rootfs = "\(store.root)/\(snapshot)/rootfs"
         if File.exists(snapshot, at: directory) { return rootfs }
         try prepare(chain)
@@ -70,7 +75,7 @@ struct CopySnapshotter: Snapshotter {
         return rootfs
     }
 
-    func unmount(_ id: String) throws(StorageError) {}
+    func unmount(_ id: String) throws(StorageError) { try WholeTree(id: id, in: self).unmount() }
 
     func view(_ chain: [Digest]) throws(StorageError) -> Descriptor {
         try prepare(chain)
@@ -79,10 +84,17 @@ struct CopySnapshotter: Snapshotter {
         }
     }
 
+    func attachView(_ chain: [Digest], to target: String) throws(StorageError) {
+        try prepare(chain)
+        try storing("mount the image's layers on", target) { () throws(SystemError) in
+            try Mount.attachReadOnly("\(store.root)/\(treePath(chain))/rootfs", onto: target)
+        }
+    }
+
+    func changesPath(_ id: String) -> String? { nil }
+
     func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] {
         let needed = Set(chains.map { chainID($0).fileName })
-        return try storing("list", "vfs/trees") { () throws(SystemError) in
-            try File.names(in: "vfs/trees", at: directory)
-        }.filter { !needed.contains($0) }.map { "vfs/trees/\($0)" }
+        return try store.names(in: "vfs/trees").filter { !needed.contains($0) }.map { "vfs/trees/\($0)" }
     }
 }

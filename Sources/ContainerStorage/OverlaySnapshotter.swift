@@ -3,9 +3,18 @@ import LinuxSystem
 
 /// Layers are unpacked each for itself, and united by a mount.
 struct OverlaySnapshotter: Snapshotter {
-    let store: Store
+    /// What an unpacked layer is.
+    enum LayerForm {
+        /// A directory `diff`.
+        case directory
+        /// An image of its metadata, and objects (`LayerImage`).
+        case image
+    }
 
-    var name: SnapshotterName { .overlay }
+    let store: Store
+    let form: LayerForm
+
+    var name: SnapshotterName { form == .directory ? .overlay : .erofs }
     var root: String { store.root }
     var directory: Int32 { store.directory.raw }
 
@@ -28,7 +37,28 @@ struct OverlaySnapshotter: Snapshotter {
             let list = Array(outcome.implied.joined(separator: [0]))
             try File.replace(ImpliedDirectories.list, at: partial.raw, with: list, durable: false)
         }
+        if form == .image { try makeImage(in: partial.raw) }
         return outcome.bytes
+    }
+
+    private func makeImage(in partial: Int32) throws(SystemError) {
+        let objects = FileObjects(store: store)
+        do throws(SystemError) {
+            try LayerImage.make(of: "diff", in: partial, objects: objects)
+        } catch {
+            objects.markForCollection()
+            throw error
+        }
+        try TreeRemoval.remove("diff", at: partial)
+    }
+
+    /// A layer's root directory.
+    func open(_ layer: Digest) throws(SystemError) -> Descriptor {
+        switch form {
+        case .directory:
+            try File.open(layerPath(layer) + "/diff", at: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        case .image: try LayerImage.mount(layerPath(layer) + "/" + LayerImage.name, at: directory)
+        }
     }
 
     /// A layer need not say what the root directory is like, and then the
@@ -42,7 +72,11 @@ struct OverlaySnapshotter: Snapshotter {
                 .unsupported, "use the image's layers", "",
                 "\(chain.count) layers, more than the \(Self.longestChain) that overlay can unite")
         }
-        try ImpliedDirectories(of: layers(chain), chain: chain, in: self)?.prepare()
+        let layers = layers(chain)
+        switch form {
+        case .directory: try ImpliedDirectories(of: layers, chain: chain, in: self)?.prepare()
+        case .image: if !layers.isEmpty { try TreeImage(of: layers, chain: chain, in: self).prepare() }
+        }
     }
 
     /// The layers of a chain that a union needs, the topmost first.
@@ -60,29 +94,90 @@ struct OverlaySnapshotter: Snapshotter {
         return result
     }
 
-    /// The directories for a chain, the topmost first.
-    private func lowers(_ chain: [Digest]) throws(StorageError) -> [String] {
+    /// What is below a mount.
+    private struct Union {
+        /// The topmost first.
+        var lower: [String]
+        var dataOnly: [String] = []
+        /// Whose `/proc/self/fd` names are among them.
+        var held: [HeldDirectory] = []
+    }
+
+    /// - Parameters:
+    ///   - base: the store's directory, or a mount of it that maps owners.
+    ///   - owners: how; nil when the base maps none.
+    private func union(
+        _ chain: [Digest], base: String? = nil, owners: OwnerMap? = nil
+    ) throws(StorageError) -> Union {
+        let root = base ?? self.root
         let layers = layers(chain)
-        let paths = layers.map { "\(root)/\(layerPath($0))/diff" }
-        guard let implied = ImpliedDirectories(of: layers, chain: chain, in: self) else { return paths }
-        return try implied.prepare().map { ["\(root)/\($0)"] + paths } ?? paths
+        var union = Union(lower: [])
+        switch form {
+        case .directory:
+            union.lower = layers.map { "\(root)/\(layerPath($0))/diff" }
+            if let implied = try ImpliedDirectories(of: layers, chain: chain, in: self)?.prepare() {
+                union.lower.insert("\(root)/\(implied)", at: 0)
+            }
+        case .image:
+            if layers.isEmpty { break }
+            let image = try TreeImage(of: layers, chain: chain, in: self).prepare()
+            let mount = try storing("mount the image's tree", image) { () throws(SystemError) in
+                let mount = try LayerImage.mount(image, at: directory)
+                if let owners { try owners.map(mount.raw) }
+                return HeldDirectory(mount)
+            }
+            union.held.append(mount)
+            union.lower.append("/proc/self/fd/\(mount.raw)")
+            union.dataOnly = ["\(root)/\(FileObjects.folder)"]
+        }
+        if layers.isEmpty {
+            union.lower = [empty]
+            union.dataOnly = []
+        }
+        return union
     }
 
     private var empty: String { root + "/overlay/empty" }
 
-    func mount(_ id: String, _ chain: [Digest], volatile: Bool) throws(StorageError) -> String {
+    func mount(
+        _ id: String, _ chain: [Digest], volatile: Bool, owners: OwnerMap?
+    ) throws(StorageError) -> String {
         let snapshot = snapshotPath(id)
         let merged = "\(root)/\(snapshot)/merged"
         if OverlayMount.isMounted(merged) { return merged }
-        let lower = try lowers(chain)
-        do throws(SystemError) {
+        do {
+            var mapped: HeldDirectory?
+            if let owners, !OwnerShift.isDone(snapshot, at: directory) { mapped = try owners.mapped(root) }
+            let base = mapped.map { "/proc/self/fd/\($0.raw)" } ?? root
+            let union = try union(chain, base: base, owners: mapped == nil ? nil : owners)
+            if OwnerShift.wasCutShort(snapshot, at: directory) {
+                try File.removeTree(snapshot + "/upper", at: directory)
+                try File.removeTree(snapshot + "/work", at: directory)
+                try OwnerShift.forget(snapshot, at: directory)
+            }
             try makeDirectories(snapshot, chain, volatile: volatile)
-            try OverlayMount(
-                lower: lower.isEmpty ? [empty] : lower, upper: "\(root)/\(snapshot)/upper",
-                work: "\(root)/\(snapshot)/work", volatile: volatile
-            ).attach(to: merged)
-        } catch {
+            var mount = OverlayMount(
+                lower: union.lower, upper: "\(base)/\(snapshot)/upper",
+                work: "\(base)/\(snapshot)/work", volatile: volatile)
+            mount.dataOnly = union.dataOnly
+            try withExtendedLifetime((mapped, union.held)) { () throws(SystemError) in
+                guard let owners, mapped != nil else { return try mount.attach(to: merged) }
+                try owners.asMappedRoot { () throws(SystemError) in try mount.attach(to: merged) }
+            }
+            if let owners, mapped == nil {
+                do throws(SystemError) {
+                    try OwnerShift.apply(owners, to: merged, of: snapshot, at: directory)
+                } catch {
+                    try? OverlayMount.unmount(merged)
+                    throw error
+                }
+            }
+        } catch let error as StorageError {
+            throw error
+        } catch let error as SystemError {
             throw StorageError("mount the file system of", id, error)
+        } catch {
+            throw StorageError("mount the file system of", id, any: error)
         }
         return merged
     }
@@ -107,11 +202,16 @@ struct OverlaySnapshotter: Snapshotter {
         try File.removeTree(partial, at: directory)
         try File.makeDirectory(partial, at: directory, exactly: 0o755)
         if let top = chain.last(where: { File.exists(layerPath($0) + "/root", at: directory) }) {
-            let said = try File.open(layerPath(top) + "/diff", at: directory, O_RDONLY | O_DIRECTORY)
+            let said = try readable(try open(top))
             let upper = try File.open(partial, at: directory, O_RDONLY | O_DIRECTORY)
             try TreeCopy.copyMetadata(from: said.raw, to: upper.raw)
         }
         try File.rename(partial, to: snapshot + "/upper", at: directory)
+    }
+
+    /// A mount's own descriptor is for paths only (fsmount(2)).
+    private func readable(_ directory: consuming Descriptor) throws(SystemError) -> Descriptor {
+        try File.open(".", at: directory.raw, O_RDONLY | O_DIRECTORY)
     }
 
     func unmount(_ id: String) throws(StorageError) {
@@ -120,35 +220,71 @@ struct OverlaySnapshotter: Snapshotter {
         }
     }
 
+    /// A union without an upper needs two directories. None may be between the
+    /// layer that names the contents and the data-only ones.
+    private func viewed(_ union: Union) -> OverlayMount {
+        var mount = OverlayMount(lower: union.dataOnly.isEmpty ? union.lower + [empty] : union.lower)
+        mount.dataOnly = union.dataOnly
+        return mount
+    }
+
     func view(_ chain: [Digest]) throws(StorageError) -> Descriptor {
         if chain.isEmpty {
             return try storing("look into", "the image's layers") { () throws(SystemError) in
                 try File.open(empty, O_RDONLY | O_DIRECTORY)
             }
         }
-        // A union without an upper needs two directories.
-        let union = OverlayMount(lower: try lowers(chain) + [empty])
+        let union = try union(chain)
+        let mount = viewed(union)
         do throws(SystemError) {
-            return try union.detached()
-        } catch  where OverlayMount.isForOlderKernels(error) {
+            defer { withExtendedLifetime(union.held) {} }
+            return try mount.detached()
+        } catch  where OverlayMount.isForOlderKernels(error) && form == .directory {
             let lock = try ObjectLock("view", in: directory)
             defer { lock.keep() }
             return try storing("look into", "the image's layers") { () throws(SystemError) in
                 let place = root + "/overlay/view"
                 // What one left who was killed here.
                 try OverlayMount.unmount(place)
-                return try union.detachedByString(by: place)
+                return try mount.detachedByString(by: place)
             }
         } catch {
             throw StorageError("look into", "the image's layers", error)
         }
     }
 
+    func attachView(_ chain: [Digest], to target: String) throws(StorageError) {
+        let union = try union(chain)
+        try storing("mount the image's layers on", target) { () throws(SystemError) in
+            if chain.isEmpty { return try Mount.attachReadOnly(empty, onto: target) }
+            try withExtendedLifetime(union.held) { () throws(SystemError) in
+                try viewed(union).attach(to: target)
+            }
+        }
+    }
+
     func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String] {
         let needed = Set(chains.map { chainID($0).fileName })
-        guard File.exists(ImpliedDirectories.folder, at: directory) else { return [] }
-        return try storing("list", ImpliedDirectories.folder) { () throws(SystemError) in
-            try File.names(in: ImpliedDirectories.folder, at: directory)
-        }.filter { !needed.contains($0) }.map { "\(ImpliedDirectories.folder)/\($0)" }
+        let folder = form == .directory ? ImpliedDirectories.folder : TreeImage.folder
+        return try store.names(in: folder).filter { !needed.contains($0) }.map { "\(folder)/\($0)" }
+    }
+
+    func changesPath(_ id: String) -> String? { snapshotPath(id) + "/upper" }
+}
+
+/// A directory that is open as long as somebody holds this.
+final class HeldDirectory: Sendable {
+    private let descriptor: Descriptor
+    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    var raw: Int32 { descriptor.raw }
+}
+
+extension Mount {
+    /// Shows a directory elsewhere, to read only.
+    static func attachReadOnly(_ path: String, onto target: String) throws(SystemError) {
+        let mount = try Mount.clone(path)
+        try Mount.change(mount.raw, .readOnly)
+        let place = try File.open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+        try Mount.attach(mount.raw, onto: place.raw)
     }
 }

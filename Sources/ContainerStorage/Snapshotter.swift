@@ -29,6 +29,7 @@ import LinuxSystem
 /// time. Each call may follow one that a SIGKILL cut short, and copes.
 protocol Snapshotter: Sendable {
     var name: SnapshotterName { get }
+    var store: Store { get }
 
     /// Reads a layer's tar to its end and puts what the driver needs of it
     /// into an empty directory.
@@ -40,14 +41,24 @@ protocol Snapshotter: Sendable {
 
     /// Makes the snapshot's directory if need be, and its rootfs visible.
     /// A snapshot that is mounted stays as it is.
+    /// - Parameter owners: the mapping of the container's user namespace; nil without one.
     /// - Returns: the absolute path of the rootfs.
-    func mount(_ id: String, _ chain: [Digest], volatile: Bool) throws(StorageError) -> String
+    func mount(
+        _ id: String, _ chain: [Digest], volatile: Bool, owners: OwnerMap?
+    ) throws(StorageError) -> String
 
     /// Ends the visibility of the rootfs. One that is not mounted is no error.
     func unmount(_ id: String) throws(StorageError)
 
     /// The root of a chain's files, to read only; gone with the descriptor.
     func view(_ chain: [Digest]) throws(StorageError) -> Descriptor
+
+    /// Shows a chain's files on an empty directory, to read only, until it is unmounted.
+    func attachView(_ chain: [Digest], to target: String) throws(StorageError)
+
+    /// Where a snapshot's changes lie, as overlay keeps them; nil for a driver
+    /// that does not keep them apart.
+    func changesPath(_ id: String) -> String?
 
     /// The chains' shared things that none of the given chains needs, as paths in the store.
     func unneeded(besides chains: [[Digest]]) throws(StorageError) -> [String]
@@ -59,6 +70,12 @@ public enum SnapshotterName: String, Sendable, CaseIterable {
     case overlay
     /// Copies of everything: slow and large, and at home on any file system.
     case vfs
+    /// As `vfs`, on btrfs: each layer's tree is a subvolume that shares with
+    /// the one below what it does not change, and so is each snapshot.
+    case btrfs
+    /// As `overlay`, with each file's contents once, however many layers have
+    /// it: on disk, and in memory.
+    case erofs
 }
 
 extension Snapshotter {
@@ -78,7 +95,9 @@ extension Store {
 
     func snapshotter(_ name: SnapshotterName) -> any Snapshotter {
         switch name {
-        case .overlay: OverlaySnapshotter(store: self)
+        case .overlay: OverlaySnapshotter(store: self, form: .directory)
+        case .erofs: OverlaySnapshotter(store: self, form: .image)
+        case .btrfs: BtrfsSnapshotter(store: self)
         case .vfs: CopySnapshotter(store: self)
         }
     }

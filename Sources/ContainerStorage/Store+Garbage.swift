@@ -58,16 +58,21 @@ extension Store {
         for driver in SnapshotterName.allCases {
             let snapshotter = snapshotter(driver)
             let folder = "\(driver.rawValue)/layers"
+            let layers = try names(in: folder)
             try storing("collect", folder) { () throws(SystemError) in
-                for name in try File.names(in: folder, at: at) {
+                for name in layers {
                     guard let diffID = Digest(fileName: name),
                         !needed.layers[driver, default: []].contains(diffID)
                     else { continue }
+                    if driver == .erofs { FileObjects(store: self).markForCollection() }
                     try discard("\(folder)/\(name)", as: "layer")
                     reclaimed.layers.append(diffID)
                 }
             }
-            for path in try snapshotter.unneeded(besides: needed.chains) {
+            // Those of another driver's layers were made by a migration that was cut short.
+            let own = needed.layers[driver, default: []]
+            let chains = needed.chains.filter { $0.allSatisfy(own.contains) }
+            for path in try snapshotter.unneeded(besides: chains) {
                 try storing("collect", path) { () throws(SystemError) in try discard(path, as: "tree") }
             }
         }
@@ -77,12 +82,16 @@ extension Store {
                     let digest = Digest.Algorithm(rawValue: algorithm).flatMap { try? Digest($0, hex: name) }
                     guard let digest, !needed.blobs.contains(digest) else { continue }
                     let size = try File.status(digest.blobPath, at: at, followLinks: false).st_size
-                    try File.unlink(digest.blobPath, at: at)
+                    try discard(digest.blobPath, as: "blob")
                     reclaimed.blobs.append(digest)
                     reclaimed.bytes += Int64(size)
                 }
             }
-            for name in try File.names(in: "ingest", at: at) { try discard("ingest/\(name)", as: "ingest") }
+            let left = try File.names(in: "ingest", at: at)
+            if left.contains(where: { $0 != Self.collectionMark }), File.exists(FileObjects.folder, at: at) {
+                FileObjects(store: self).markForCollection()
+            }
+            for name in left { try discard("ingest/\(name)", as: "ingest") }
         }
         return reclaimed
     }

@@ -6,13 +6,51 @@ extension Store {
     /// All images, the newest first.
     public func images() throws(StorageError) -> [ImageRecord] {
         try database.read { connection throws(StorageError) in
-            let ids = try connection.rows("SELECT id FROM image ORDER BY added DESC, id") {
-                row throws(StorageError) in try row.digest(0)
+            // One query a table, not four an image.
+            func texts(_ table: String, _ column: String, _ order: String) throws(StorageError)
+                -> [String: [String]]
+            {
+                var result: [String: [String]] = [:]
+                let rows = try connection.rows("SELECT image, \(column) FROM \(table) ORDER BY \(order)") {
+                    ($0.text(0), $0.text(1))
+                }
+                for (image, text) in rows { result[image, default: []].append(text) }
+                return result
             }
-            var images: [ImageRecord] = []
-            for id in ids { if let image = try Self.image(id, connection) { images.append(image) } }
-            return images
+            let names = try texts("name", "name", "name")
+            let repoDigests = try texts("repo_digest", "value", "value")
+            var layers: [String: [Digest]] = [:]
+            let links = try connection.rows("SELECT image, diff_id FROM image_layer ORDER BY image, position")
+            {
+                row throws(StorageError) in (row.text(0), try row.digest(1))
+            }
+            for (image, diffID) in links { layers[image, default: []].append(diffID) }
+            return try connection.rows(
+                """
+                SELECT \(Self.imageColumns), id FROM image JOIN manifest ON manifest.digest = image.manifest
+                ORDER BY added DESC, id
+                """
+            ) { row throws(StorageError) in
+                let id = row.text(9)
+                var record = try Self.record(try row.digest(9), row)
+                record.names = names[id] ?? []
+                record.repoDigests = repoDigests[id] ?? []
+                record.diffIDs = layers[id] ?? []
+                return record
+            }
         }
+    }
+
+    private static let imageColumns =
+        "image.manifest, manifest.media_type, manifest.size, created, os, architecture, variant, image.size, added"
+
+    /// From `imageColumns`; without what other tables have.
+    private static func record(_ id: Digest, _ row: Row) throws(StorageError) -> ImageRecord {
+        ImageRecord(
+            id: id, manifestDigest: try row.digest(0), manifestMediaType: row.text(1),
+            manifestSize: row.integer(2), names: [], repoDigests: [], created: row.optionalText(3),
+            os: row.text(4), architecture: row.text(5), variant: row.optionalText(6), size: row.integer(7),
+            added: row.integer(8), diffIDs: [])
     }
 
     public func image(id: Digest) throws(StorageError) -> ImageRecord? {
@@ -70,18 +108,9 @@ extension Store {
     static func image(_ id: Digest, _ connection: Connection) throws(StorageError) -> ImageRecord? {
         let record = try connection.first(
             """
-            SELECT image.manifest, manifest.media_type, manifest.size, created, os, architecture, variant,
-                image.size, added
-            FROM image JOIN manifest ON manifest.digest = image.manifest WHERE id = ?
+            SELECT \(imageColumns) FROM image JOIN manifest ON manifest.digest = image.manifest WHERE id = ?
             """, id
-        ) { row throws(StorageError) in
-            ImageRecord(
-                id: id, manifestDigest: try row.digest(0), manifestMediaType: row.text(1),
-                manifestSize: row.integer(2),
-                names: [], repoDigests: [], created: row.optionalText(3), os: row.text(4),
-                architecture: row.text(5), variant: row.optionalText(6), size: row.integer(7),
-                added: row.integer(8), diffIDs: [])
-        }
+        ) { row throws(StorageError) in try Self.record(id, row) }
         guard var record else { return nil }
         record.names = try connection.rows("SELECT name FROM name WHERE image = ? ORDER BY name", id) {
             $0.text(0)

@@ -139,6 +139,11 @@ extension Store {
         _ id: Digest, keepingSnapshots: Bool = false,
         unlessUsed user: (Connection) throws(StorageError) -> String? = { _ throws(StorageError) in nil }
     ) throws(StorageError) -> Reclaimed {
+        // A mount that is being made waits, and then finds no image.
+        let lock = try ObjectLock("image-\(id.fileName)", in: directory.raw)
+        if try mountedImages().contains(where: { $0.id == id }) {
+            throw StorageError(.inUse, "remove image", "\(id)", "it is mounted")
+        }
         try database.write(durable: true) { connection throws(StorageError) in
             if let user = try user(connection) {
                 throw StorageError(.inUse, "remove image", "\(id)", "it is used by \(user)")
@@ -156,6 +161,7 @@ extension Store {
             }
             try Self.markIndexStale(connection)
         }
+        _ = consume lock
         let reclaimed = try collectGarbage()
         // After the space is free: on a full disk the index has to wait for it.
         refreshIndex()

@@ -59,24 +59,20 @@ extension Store {
 
     /// An image that came while the store used another driver has its blobs
     /// here, and not its layers.
-    private func unpack(_ diffIDs: [Digest]) throws(StorageError) {
+    func unpack(_ diffIDs: [Digest]) throws(StorageError) {
         let missing = diffIDs.filter { !hasLayer($0) }
         if missing.isEmpty { return }
         let lease = try lease()
         defer { lease.end() }
-        let other = SnapshotterName.allCases.first { $0.rawValue != driver }!
         for diffID in missing {
-            let record: LayerRecord
-            do throws(StorageError) {
-                record = try LayerRecord.read(snapshotter(other).layerPath(diffID), at: directory.raw)
-            } catch  where error.code == .notFound {
+            guard let blob = blob(ofLayer: diffID) else {
                 throw StorageError(.notFound, "use layer", "\(diffID)", "it is not here")
             }
             let info = try ingestLayer(
-                blob: record.blob, size: nil, diffID: diffID,
+                blob: blob, size: nil, diffID: diffID,
                 from: {
                     throw StorageError(
-                        .notFound, "use layer", "\(diffID)", "its blob \(record.blob) is not here")
+                        .notFound, "use layer", "\(diffID)", "its blob \(blob) is not here")
                 }())
             try syncFileSystem()
             _ = try database.write { connection throws(StorageError) in
@@ -87,15 +83,25 @@ extension Store {
         lease.settle()
     }
 
+    /// The blob that a layer was unpacked from, by whatever driver.
+    func blob(ofLayer diffID: Digest) -> Digest? {
+        let records = SnapshotterName.allCases.compactMap {
+            try? LayerRecord.read(snapshotter($0).layerPath(diffID), at: directory.raw)
+        }
+        return records.first { hasBlob($0.blob) }?.blob ?? records.first?.blob
+    }
+
     /// Makes a snapshot's file system visible; one that is stays so.
+    /// - Parameter owners: the mapping of its container's user namespace, the same at every mount.
     /// - Returns: the absolute path of its root directory.
-    public func mountSnapshot(_ id: String) throws(StorageError) -> String {
+    public func mountSnapshot(_ id: String, owners: OwnerMap? = nil) throws(StorageError) -> String {
         try Self.check(id, "mount the file system of")
         let lock = try ObjectLock("snapshot-\(id)", in: directory.raw)
         defer { lock.keep() }
         // Read under the lock: one that is removed meanwhile must not come back.
         let record = try requireSnapshot(id)
-        return try snapshotter(record.driver).mount(id, record.diffIDs, volatile: record.volatile)
+        return try snapshotter(record.driver).mount(
+            id, record.diffIDs, volatile: record.volatile, owners: owners)
     }
 
     /// Ends what `mountSnapshot` began; one that is not mounted is no error.
@@ -127,13 +133,15 @@ extension Store {
 
     /// With the snapshot's lock held.
     func discardSnapshot(_ id: String) throws(StorageError) {
-        for driver in SnapshotterName.allCases {
-            let snapshotter = snapshotter(driver)
-            guard File.exists(snapshotter.snapshotPath(id), at: directory.raw) else { continue }
-            try snapshotter.unmount(id)
-            try storing("remove the file system of", id) { () throws(SystemError) in
-                try discard(snapshotter.snapshotPath(id), as: "snapshot")
-            }
+        for driver in SnapshotterName.allCases { try discardSnapshot(id, of: driver) }
+    }
+
+    func discardSnapshot(_ id: String, of driver: SnapshotterName) throws(StorageError) {
+        let snapshotter = snapshotter(driver)
+        guard File.exists(snapshotter.snapshotPath(id), at: directory.raw) else { return }
+        try snapshotter.unmount(id)
+        try storing("remove the file system of", id) { () throws(SystemError) in
+            try discard(snapshotter.snapshotPath(id), as: "snapshot")
         }
     }
 
@@ -143,18 +151,17 @@ extension Store {
         try snapshotter.view(diffIDs)
     }
 
-    /// The directory in which the overlay keeps a container's changes.
+    /// The directory in which overlay and erofs keep a container's changes.
     /// - Throws: `unsupported` for a snapshot of another driver.
     public func openChanges(_ id: String) throws(StorageError) -> Descriptor {
         let record = try requireSnapshot(id)
-        guard record.driver == .overlay else {
+        guard let path = snapshotter(record.driver).changesPath(id) else {
             throw StorageError(
                 .unsupported, "find the changes of", id,
                 "the driver \(record.driver.rawValue) does not keep them apart")
         }
         return try storing("find the changes of", id) { () throws(SystemError) in
-            try File.open(
-                "overlay/snapshots/\(id)/upper", at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            try File.open(path, at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         }
     }
 

@@ -18,33 +18,33 @@ extension Store {
     public func sweep() throws(StorageError) -> Swept {
         var swept = Swept()
         let at = directory.raw
-        func names(_ path: String) throws(StorageError) -> [String] {
-            try storing("sweep", path) { () throws(SystemError) in try File.names(in: path, at: at) }
-        }
         // The files before the rows: what is made in between has a row already.
-        var mounted: Set<String> = []
+        var found: [(driver: SnapshotterName, id: String)] = []
         for driver in SnapshotterName.allCases {
-            mounted.formUnion(try names("\(driver.rawValue)/snapshots"))
+            found += try names(in: "\(driver.rawValue)/snapshots").map { (driver, $0) }
         }
-        let kept = Set(try names("volumes"))
+        let kept = Set(try names(in: "volumes"))
         let (snapshots, volumes, stale) = try database.read { connection throws(StorageError) in
             (
-                Set(try connection.rows("SELECT id FROM snapshot") { $0.text(0) }),
+                Dictionary(
+                    try connection.rows("SELECT id, driver FROM snapshot") { ($0.text(0), $0.text(1)) },
+                    uniquingKeysWith: { $1 }),
                 Set(try connection.rows("SELECT name FROM volume") { $0.text(0) }),
                 try connection.exists("SELECT 1 FROM setting WHERE name = 'index_stale'")
             )
         }
-        for id in mounted.subtracting(snapshots).sorted() {
+        for (driver, id) in found where snapshots[id] != driver.rawValue {
             guard let lock = try ObjectLock.attempt("snapshot-\(id)", in: at) else { continue }
             defer { lock.keep() }
-            if try snapshot(id) != nil { continue }
-            try discardSnapshot(id)
+            // Also that of another driver than the snapshot's: a migration was cut short.
+            if try snapshot(id)?.driver == driver { continue }
+            try discardSnapshot(id, of: driver)
             swept.snapshots.append(id)
         }
         for name in kept.subtracting(volumes).sorted() {
             if try sweepVolume(name) { swept.volumes.append(name) }
         }
-        if try !names("ingest").isEmpty, try isContentFree() {
+        if try !names(in: "ingest").isEmpty, try isContentFree() {
             try collectGarbage()
             swept.content = true
         }

@@ -24,8 +24,10 @@ public final class Store: Sendable {
     public let runRoot: String
     /// The rooms above keep their tables here too (`Database.migrate`).
     public let database: Database
-    /// How new containers get their file system: `overlay` or `vfs`.
+    /// How new containers get their file system (`SnapshotterName`).
     public let driver: String
+    /// Has another process do `finishRemovals`, of what takes long; nil to do it here and now.
+    let leaveRemovals: (@Sendable () -> Void)?
 
     let directory: Descriptor
     let activeLease = Mutex(WeakLease())
@@ -33,25 +35,32 @@ public final class Store: Sendable {
     struct WeakLease: Sendable { weak var lease: SharedLease? }
 
     /// Opens the store in a directory, and makes it when there is none.
-    /// - Parameter driver: `overlay` or `vfs`; nil for the one the store was made with.
-    /// - Throws: `notAStore` when the directory holds something else.
-    public static func open(root: String, runRoot: String, driver: String? = nil) throws(StorageError)
-        -> Store
-    {
-        guard driver == nil || SnapshotterName(rawValue: driver!) != nil else {
+    /// - Parameters:
+    ///   - driver: a `SnapshotterName`; nil for the one the store was made with.
+    ///   - leaveRemovals: has another process do `finishRemovals`; nil to have
+    ///     each operation remove what it takes away.
+    /// - Throws: `notAStore` when the directory holds something else;
+    ///   `unsupported` for a driver that does not work there.
+    public static func open(
+        root: String, runRoot: String, driver: String? = nil, leaveRemovals: (@Sendable () -> Void)? = nil
+    ) throws(StorageError) -> Store {
+        let wanted = driver.flatMap(SnapshotterName.init)
+        guard driver == nil || wanted != nil else {
             throw StorageError(.unsupported, "open the store", root, "there is no storage driver \(driver!)")
         }
-        if let store = try openExisting(root, runRoot, driver) { return store }
-        try make(root)
-        guard let store = try openExisting(root, runRoot, driver) else {
+        if let store = try openExisting(root, runRoot, wanted, leaveRemovals) { return store }
+        try make(root, wanted)
+        guard let store = try openExisting(root, runRoot, wanted, leaveRemovals) else {
             throw StorageError(.notAStore, "open the store", root, "it was removed while it was made")
         }
         return store
     }
 
     private init(
-        root: String, runRoot: String, directory: consuming Descriptor, database: Database, driver: String
+        root: String, runRoot: String, directory: consuming Descriptor, database: Database, driver: String,
+        leaveRemovals: (@Sendable () -> Void)?
     ) {
+        self.leaveRemovals = leaveRemovals
         self.root = root
         self.runRoot = runRoot
         self.directory = directory
@@ -61,7 +70,8 @@ public final class Store: Sendable {
 
     /// - Returns: nil when there is no store, an unfinished one, or one of an older version.
     private static func openExisting(
-        _ path: String, _ runRoot: String, _ driver: String?
+        _ path: String, _ runRoot: String, _ driver: SnapshotterName?,
+        _ leaveRemovals: (@Sendable () -> Void)?
     ) throws(StorageError) -> Store? {
         guard let directory = try openDirectory(path) else { return nil }
         let root = try absolutePath(directory, path)
@@ -79,8 +89,29 @@ public final class Store: Sendable {
             try connection.first("SELECT value FROM setting WHERE name = 'driver'") { $0.text(0) }
         }
         guard let made else { return nil }
+        if let driver { try prepare(driver, root, directory.raw) }
         return Store(
-            root: root, runRoot: runRoot, directory: directory, database: database, driver: driver ?? made)
+            root: root, runRoot: runRoot, directory: directory, database: database,
+            driver: driver?.rawValue ?? made, leaveRemovals: leaveRemovals)
+    }
+
+    /// Makes a driver's directories when it is first asked for, if it works here.
+    static func prepare(_ driver: SnapshotterName, _ root: String, _ directory: Int32) throws(StorageError) {
+        if File.exists("\(driver.rawValue)/snapshots", at: directory) { return }
+        do throws(SystemError) {
+            // What is in `ingest/` is swept while nobody holds it.
+            let lock = try FileLock("locks/content", at: directory, shared: true)
+            defer { _ = lock.raw }
+            try DriverChoice.probe(driver, root)
+        } catch {
+            throw StorageError(
+                .unsupported, "use the storage driver", driver.rawValue,
+                "it does not work in \(root) (\(error))",
+                cause: error)
+        }
+        try storing("make the directories of", driver.rawValue) { () throws(SystemError) in
+            for name in StoreLayout.directories(of: driver) { try makeDirectory(name, directory) }
+        }
     }
 
     private static func openDirectory(_ path: String) throws(StorageError) -> Descriptor? {
@@ -104,7 +135,7 @@ public final class Store: Sendable {
         }
     }
 
-    private static func make(_ path: String) throws(StorageError) {
+    private static func make(_ path: String, _ driver: SnapshotterName?) throws(StorageError) {
         let operation = "make the store"
         try storing(operation, path) { () throws(SystemError) in try File.makeDirectories(path, mode: 0o700) }
         let directory = try storing(operation, path) { () throws(SystemError) in
@@ -136,7 +167,9 @@ public final class Store: Sendable {
         try database.prepareFile()
         try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
         try database.reserveSpace()
-        let choice = DriverChoice.probe(root)
+        if let driver { try prepare(driver, root, at) }
+        let choice =
+            driver.map { DriverChoice(driver: $0, reason: "it was asked for") } ?? DriverChoice.probe(root)
         try database.write(durable: true) { connection throws(StorageError) in
             let insert = "INSERT INTO setting VALUES(?, ?) ON CONFLICT(name) DO NOTHING"
             try connection.execute(insert, "driver_reason", choice.reason)
@@ -157,6 +190,17 @@ public final class Store: Sendable {
         try database.read { connection throws(StorageError) in
             try connection.first("SELECT value FROM setting WHERE name = 'driver_reason'") { $0.text(0) }
                 ?? ""
+        }
+    }
+
+    /// The names in a directory of the store; none in one that is not there.
+    func names(in path: String) throws(StorageError) -> [String] {
+        try storing("list", path) { () throws(SystemError) in
+            do throws(SystemError) {
+                return try File.names(in: path, at: directory.raw)
+            } catch  where error.errno == .noEntry {
+                return []
+            }
         }
     }
 

@@ -11,6 +11,9 @@ import LinuxSystem
 ///     overlay/implied/HEX/diff                        directories of theirs, by chain
 ///     overlay/snapshots/ID/{upper,work,merged}        containers' changes
 ///     vfs/layers/HEX/layer.json  vfs/trees/HEX/       the same for copies, trees by chain
+///     btrfs/                                          as vfs; trees and snapshots are subvolumes
+///     erofs/layers/HEX/{image,objects,layer.json}     as overlay; a layer is an EROFS image
+///     erofs/objects/HE/X  erofs/trees/HEX/image       files' contents by digest; images of chains
 ///     volumes/NAME/_data
 ///     containers/ID/                                  the engine's
 ///     ingest/  trash/                                 what is being made and unmade
@@ -18,16 +21,26 @@ import LinuxSystem
 enum StoreLayout {
     static let database = "apus.db"
     static let boot = "boot"
-    static let directories = [
-        "blobs", "blobs/sha256", "ingest", "trash", "volumes", "containers", "overlay", "overlay/layers",
-        "overlay/snapshots", "overlay/empty", "overlay/view", "vfs", "vfs/layers", "vfs/trees",
-        "vfs/snapshots",
-    ]
+    static let directories =
+        ["blobs", "blobs/sha256", "ingest", "trash", "volumes", "containers"]
+        + directories(of: .overlay) + directories(of: .vfs)
+
+    /// What a driver keeps, made when it is first asked for.
+    static func directories(of driver: SnapshotterName) -> [String] {
+        let names =
+            switch driver {
+            case .overlay: ["", "/layers", "/snapshots", "/empty", "/view"]
+            case .vfs, .btrfs: ["", "/layers", "/trees", "/snapshots"]
+            case .erofs: ["", "/layers", "/objects", "/trees", "/snapshots"]
+            }
+        return names.map { driver.rawValue + $0 }
+    }
 
     /// `lost+found` is in the root of every fresh ext4.
     private static let known: Set<String> = [
         "oci-layout", "index.json", "blobs", "ingest", "trash", "volumes", "containers", "overlay", "vfs",
-        "locks", "boot", "apus.db", "apus.db-wal", "apus.db-shm", "apus.db-journal", "lost+found",
+        "btrfs", "erofs", "locks", "boot", "apus.db", "apus.db-wal", "apus.db-shm", "apus.db-journal",
+        "lost+found",
     ]
 
     /// Whether a directory without a database may become a store: it is empty,

@@ -10,17 +10,62 @@ extension Store {
         } catch  where error.errno == .noEntry {}
     }
 
-    /// Removes what is in the trash. One process does it at a time; what it
-    /// does not see, because it came later, the next sweep finds.
+    /// Removes what is in the trash, or, where others can do the rest, what
+    /// some milliseconds suffice for: nobody waits for a large removal.
     func emptyTrash() throws(StorageError) {
-        let names = try storing("list", "trash") { () throws(SystemError) in
-            try File.names(in: "trash", at: directory.raw)
+        guard let leaveRemovals, try !needsSpace() else {
+            try finishRemovals()
+            return
         }
-        if names.isEmpty { return }
-        guard let lock = try ObjectLock.attempt("trash", in: directory.raw) else { return }
-        defer { lock.keep() }
-        try storing("empty", "trash") { () throws(SystemError) in
-            for name in names { try TreeRemoval.remove("trash/\(name)", at: directory.raw) }
+        if try !remove(until: Deadline(milliseconds: 5)) { leaveRemovals() }
+    }
+
+    /// Removes all that was taken away from its place, when those have ended who are at it.
+    public func finishRemovals() throws(StorageError) {
+        let lock = try ObjectLock("trash", in: directory.raw)
+        lock.keep()
+        _ = consume lock
+        _ = try remove(until: .never)
+    }
+
+    /// One process does it at a time, and looks again for what came meanwhile.
+    /// - Returns: false when there is more to do, and nobody does it.
+    private func remove(until deadline: Deadline) throws(StorageError) -> Bool {
+        while try !names(in: "trash").isEmpty {
+            guard let lock = try ObjectLock.attempt("trash", in: directory.raw) else { return true }
+            defer { lock.keep() }
+            do throws(SystemError) {
+                for name in try File.names(in: "trash", at: directory.raw) {
+                    try remove("trash/\(name)", until: deadline)
+                }
+            } catch  where error.errno.rawValue == ETIME {
+                return false
+            } catch {
+                throw StorageError("empty", "trash", error)
+            }
         }
+        return try FileObjects(store: self).collect(until: deadline)
+    }
+
+    private func remove(_ path: String, until deadline: Deadline) throws(SystemError) {
+        if let folder = try? File.open(path, at: directory.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            BtrfsSubvolume.isOnBtrfs(folder.raw),
+            let rootfs = try? File.open("rootfs", at: folder.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            BtrfsSubvolume.isSubvolume(rootfs.raw)
+        {
+            // Where a container made subvolumes of its own, they go one by one.
+            try? BtrfsSubvolume.destroy("rootfs", at: folder.raw)
+        }
+        try TreeRemoval.remove(path, at: directory.raw, until: deadline)
+    }
+
+    /// Whether what is added next may need what the trash holds.
+    private func needsSpace() throws(StorageError) -> Bool {
+        var status = statvfs()
+        let raw = directory.raw
+        _ = try storing("look at the file system of", root) { () throws(SystemError) in
+            try retrying("statvfs") { fstatvfs(raw, &status) }
+        }
+        return status.f_bavail < status.f_blocks / 20
     }
 }

@@ -15,14 +15,20 @@ struct TreeCopy: ~Copyable {
         var inode: ino_t
     }
 
-    private init(target: Int32) { self.target = target }
+    /// Whether directories keep what overlay notes of them, which holds for their layer alone.
+    private let keepsNotes: Bool
+
+    private init(target: Int32, keepsNotes: Bool) {
+        self.target = target
+        self.keepsNotes = keepsNotes
+    }
 
     /// Copies what is in a directory, and the directory's own metadata, into
     /// an empty one. Hard links to outside the source become files of their own.
     static func copy(
-        contentsOf source: borrowing Descriptor, to target: borrowing Descriptor
+        contentsOf source: borrowing Descriptor, to target: borrowing Descriptor, keepingNotes: Bool = false
     ) throws(SystemError) {
-        var copy = TreeCopy(target: target.raw)
+        var copy = TreeCopy(target: target.raw, keepsNotes: keepingNotes)
         try copy.directory(source.raw, to: target.raw, path: [], depth: 0)
     }
 
@@ -33,7 +39,7 @@ struct TreeCopy: ~Copyable {
         for entry in try DirectoryListing(source).entries {
             try self.entry(entry.name, from: source, to: target, path: path + entry.name, depth: depth)
         }
-        try Self.copyMetadata(from: source, to: target)
+        try Self.copyMetadata(from: source, to: target, keepingNotes: keepsNotes)
     }
 
     private mutating func entry(
@@ -108,11 +114,14 @@ struct TreeCopy: ~Copyable {
     /// In this order: chown(2) takes set-user-ID bits and file capabilities
     /// away, and every change sets a time. What overlay notes of a directory
     /// holds for its layer alone.
-    static func copyMetadata(from source: Int32, to target: Int32) throws(SystemError) {
+    static func copyMetadata(
+        from source: Int32, to target: Int32, keepingNotes: Bool = false
+    ) throws(SystemError) {
         let status = try FD.stat(source)
         try FileMetadata.setOwner(target, status.st_uid, status.st_gid)
         try FileMetadata.setMode(target, status.st_mode & 0o7777)
-        for attribute in try ExtendedAttributes.names(source) where !attribute.starts(with: overlayNotes) {
+        for attribute in try ExtendedAttributes.names(source)
+        where keepingNotes || !attribute.starts(with: overlayNotes) {
             guard let value = try ExtendedAttributes.value(source, attribute) else { continue }
             try tolerating { () throws(SystemError) in
                 try ExtendedAttributes.set(target, .init(name: attribute, value: value))

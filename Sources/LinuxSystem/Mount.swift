@@ -222,3 +222,21 @@ public enum Mount {
         return Int(status.f_type)
     }
 }
+
+extension Mount {
+    /// Whether something is mounted on a path (statx(2), STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+    public static func isMountRoot(_ path: String) -> Bool {
+        var answer = [UInt64](repeating: 0, count: 32)
+        let result = path.withCString { path in
+            answer.withUnsafeMutableBytes {
+                linux_syscall(
+                    Int(SYS_statx), Int(AT_FDCWD), Int(bitPattern: path), Int(AT_SYMLINK_NOFOLLOW), 0,
+                    Int(bitPattern: $0.baseAddress), 0)
+            }
+        }
+        // struct statx: attributes at 8, which of them the kernel knows at 56.
+        let mountRoot: UInt64 = 0x2000
+        if result == 0, answer[7] & mountRoot != 0 { return answer[1] & mountRoot != 0 }
+        return OverlayMount.isMounted(path)
+    }
+}

@@ -2,6 +2,10 @@
 public struct OverlayMount: Sendable {
     /// The read-only directories, the topmost first. At least one.
     public var lower: [String]
+    /// Directories below all others that nothing is looked up in: files of the
+    /// lower layers that name a path in them (`trusted.overlay.redirect`) have
+    /// their contents there. Linux 6.16 follows such a name without `metacopy`.
+    public var dataOnly: [String] = []
     /// Where changes go; nil for a read-only union.
     public var upper: String?
     /// An empty directory on the upper's file system. Needed with `upper`.
@@ -32,6 +36,9 @@ public struct OverlayMount: Sendable {
             owning: try retrying("fsopen", "overlay") { fsopen("overlay", UInt32(FSOPEN_CLOEXEC)) })
         try set(context.raw, "source", source)
         for directory in lower { try set(context.raw, "lowerdir+", path: directory) }
+        for directory in dataOnly { try set(context.raw, "datadir+", path: directory) }
+        // Inode and device numbers as of one file system, whatever the layers' are.
+        if !dataOnly.isEmpty, upper != nil { try set(context.raw, "xino", "on") }
         if let upper, let work {
             try set(context.raw, "upperdir", path: upper)
             try set(context.raw, "workdir", path: work)
@@ -64,7 +71,7 @@ public struct OverlayMount: Sendable {
             _ = try retrying("mount overlay on", target) {
                 move_mount(mount.raw, "", AT_FDCWD, target, UInt32(MOVE_MOUNT_F_EMPTY_PATH))
             }
-        } catch  where Self.isForOlderKernels(error) {
+        } catch  where Self.isForOlderKernels(error) && dataOnly.isEmpty {
             try attachByString(to: target, source: source)
         }
     }

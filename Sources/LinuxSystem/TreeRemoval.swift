@@ -5,8 +5,11 @@
 public enum TreeRemoval {
     /// Removes a file or a whole tree. A name that is not there is no error.
     /// - Returns: Whether there was something to remove.
+    /// - Throws: ETIME when the deadline came first; what is left can be removed later.
     @discardableResult
-    public static func remove(_ name: UnsafePointer<CChar>, at directory: Int32) throws(SystemError) -> Bool {
+    public static func remove(
+        _ name: UnsafePointer<CChar>, at directory: Int32, until deadline: Deadline = .never
+    ) throws(SystemError) -> Bool {
         if unlinkat(directory, name, 0) == 0 { return true }
         switch Errno.current {
         case .noEntry: return false
@@ -20,14 +23,14 @@ public enum TreeRemoval {
         case .notEmpty, .exists: break
         case let errno: throw SystemError("remove", String(cString: name), errno)
         }
-        try empty(try openDirectory(name, at: directory))
+        try empty(try openDirectory(name, at: directory), deadline)
         try removeDirectory(name, at: directory)
         return true
     }
 
     /// Removes all that an open directory holds.
     public static func removeContents(of directory: Int32) throws(SystemError) {
-        try empty(try openDirectory(".", at: directory))
+        try empty(try openDirectory(".", at: directory), .never)
     }
 
     /// A directory on the way down.
@@ -38,12 +41,12 @@ public enum TreeRemoval {
         var children: [[CChar]]
     }
 
-    private static func empty(_ top: consuming Descriptor) throws(SystemError) {
+    private static func empty(_ top: consuming Descriptor, _ deadline: Deadline) throws(SystemError) {
         var current = top
-        var levels = [try enter(current.raw)]
+        var levels = [try enter(current.raw, deadline)]
         while let child = levels[levels.count - 1].children.last {
             current = try openDirectory(child, at: current.raw)
-            levels.append(try enter(current.raw))
+            levels.append(try enter(current.raw, deadline))
             while levels.count > 1, levels[levels.count - 1].children.isEmpty {
                 levels.removeLast()
                 let level = levels[levels.count - 1]
@@ -59,10 +62,11 @@ public enum TreeRemoval {
     }
 
     /// Removes what is no directory, and empty directories.
-    private static func enter(_ directory: Int32) throws(SystemError) -> Level {
+    private static func enter(_ directory: Int32, _ deadline: Deadline) throws(SystemError) -> Level {
         let status = try FD.stat(directory)
         var level = Level(device: status.st_dev, inode: status.st_ino, children: [])
-        for entry in try DirectoryListing(directory).entries {
+        for (index, entry) in try DirectoryListing(directory).entries.enumerated() {
+            if index % 128 == 0, deadline.isOver { throw SystemError("remove", entry.text, Errno(ETIME)) }
             if entry.type != UInt8(DT_DIR) {
                 if unlinkat(directory, entry.name, 0) == 0 { continue }
                 let errno = Errno.current

@@ -52,10 +52,18 @@ enum Application {
                             ImagesCommand.command.named("ls", aliases: ["list"]), LoadCommand.command,
                             SaveCommand.command, ImportCommand.command,
                             TagCommand.command, RmiCommand.command.named("rm", aliases: ["remove"]),
-                            ImageInspectCommand.command, ImageTreeCommand.command, HistoryCommand.command,
+                            ImageInspectCommand.command, ImageMountCommand.command,
+                            ImageUnmountCommand.command, ImageTreeCommand.command, HistoryCommand.command,
                             DiffCommand.imageCommand, ReferrersCommand.command, ListTagsCommand.command,
                             DeleteCommand.command, SyncCommand.command, SearchCommand.command,
                             SignCommand.command, TrustCommands.command, GenerateKeyCommand.command,
+                        ]
+                    },
+                    Command("system", summary: "Manage the store") {
+                        [
+                            DiskUsageCommand.command, PruneCommand.command, CheckCommand.command,
+                            MigrateCommand.command, SweepCommand.command,
+                            InfoCommand.command,
                         ]
                     },
                     ManifestCommands.command,

@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["overlay", "vfs"]) func killedWhileItAddsALayer(_ driver: String) async throws {
+    @Test(arguments: TestDrivers.all) func killedWhileItAddsALayer(_ driver: String) async throws {
         let root = scratch.root
         let store = try scratch.open(driver: driver)
         try TestImage([try TestLayer(["kept": "1"])]).put(store, ["localhost/kept:1"])
@@ -144,7 +144,7 @@ import Testing
         #expect(try File.names(in: root + "/locks").sorted() == ["content", "store"])
     }
 
-    @Test(arguments: ["overlay", "vfs"]) func aFullDiskInThePull(_ driver: String) throws {
+    @Test(arguments: TestDrivers.inMemory) func aFullDiskInThePull(_ driver: String) throws {
         try scratch.limit(toKiB: 3000)
         let store = try scratch.open(driver: driver)
         let kept = try TestImage([

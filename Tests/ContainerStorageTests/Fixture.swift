@@ -18,7 +18,25 @@ final class Scratch: Sendable {
     var runRoot: String { path + "/run" }
 
     func open(driver: String? = nil) throws -> Store {
-        try Store.open(root: root, runRoot: runRoot, driver: driver)
+        if driver == "btrfs" { try becomeBtrfs() }
+        return try Store.open(root: root, runRoot: runRoot, driver: driver)
+    }
+
+    /// Mounts a btrfs of a loop device's over the directory, once.
+    func becomeBtrfs() throws {
+        let directory = try File.open(path, O_RDONLY | O_DIRECTORY)
+        if BtrfsSubvolume.isOnBtrfs(directory.raw) { return }
+        let image = path + ".btrfs"
+        let file = try File.open(image, O_RDWR | O_CREAT)
+        _ = try retrying("truncate", image) { ftruncate(file.raw, 256 << 20) }
+        defer { try? File.unlink(image) }
+        try run("mkfs.btrfs", "-q", image)
+        try run("mount", "-o", "loop", image, path)
+    }
+
+    func run(_ command: String...) throws {
+        let exit = try Spawn.wait(try Spawn.start(command[0], command, descriptors: [nil, nil, 2]))
+        if exit.exitCode != 0 { throw SystemError("run", command.joined(separator: " "), .io) }
     }
 
     /// Mounts a small file system in memory where the store will be.
@@ -40,6 +58,7 @@ final class Scratch: Sendable {
 
     deinit {
         for mount in mounts.reversed() { umount2(mount, Int32(MNT_DETACH)) }
+        umount2(path, Int32(MNT_DETACH))
         _ = try? TreeRemoval.remove(path, at: File.currentDirectory)
     }
 }
@@ -55,13 +74,17 @@ struct TestLayer: Sendable {
         let writer = TarWriter(plain)
         try fill(writer)
         try writer.finish()
+        try self.init(tar: plain.bytes, compression)
+    }
+
+    init(tar: [UInt8], _ compression: Compression = .gzip) throws {
         let packed = BytesSink()
         let sink = try CompressingSink(compression, to: packed)
-        try sink.write(plain.bytes)
+        try sink.write(tar)
         try sink.finish()
         blob = packed.bytes
         digest = Digest.sha256(of: packed.bytes)
-        diffID = Digest.sha256(of: plain.bytes)
+        diffID = Digest.sha256(of: tar)
     }
 
     init(_ files: KeyValuePairs<String, String>, compression: Compression = .gzip) throws {
@@ -123,9 +146,16 @@ extension Store {
 
     /// All files of the content, for comparisons.
     var content: [String] {
-        ["blobs/sha256", "overlay/layers", "vfs/layers", "vfs/trees", "ingest", "trash"].flatMap { folder in
-            ((try? File.names(in: "\(root)/\(folder)")) ?? ["missing"]).map { "\(folder)/\($0)" }
-        }.sorted()
+        let folders = ["blobs/sha256", "overlay/layers", "vfs/layers", "vfs/trees", "ingest", "trash"]
+        let others = ["btrfs/layers", "btrfs/trees", "erofs/layers", "erofs/trees"]
+        let objects = ((try? File.names(in: "\(root)/erofs/objects")) ?? []).map { "erofs/objects/\($0)" }
+        return
+            (folders.flatMap { folder in
+                ((try? File.names(in: "\(root)/\(folder)")) ?? ["missing"]).map { "\(folder)/\($0)" }
+            }
+            + (others + objects).flatMap { folder in
+                ((try? File.names(in: "\(root)/\(folder)")) ?? []).map { "\(folder)/\($0)" }
+            }).sorted()
     }
 }
 
@@ -157,3 +187,18 @@ func noise(_ count: Int) -> [UInt8] {
 }
 
 func exists(_ path: String) -> Bool { File.exists(path) }
+
+/// The drivers that this machine can run.
+enum TestDrivers {
+    static let all = SnapshotterName.allCases.map(\.rawValue).filter { driver in
+        do {
+            _ = try Scratch("apus-driver").open(driver: driver)
+            return true
+        } catch {
+            print("without the driver \(driver): \(error)")
+            return false
+        }
+    }
+    /// EROFS reads its image from no file of tmpfs.
+    static let inMemory = ["overlay", "vfs"]
+}

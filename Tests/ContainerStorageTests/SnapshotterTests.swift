@@ -9,7 +9,7 @@ import Testing
 
     init() throws { scratch = try Scratch() }
 
-    static let drivers = ["overlay", "vfs"]
+    static let drivers = TestDrivers.all
 
     static func wholeLife(_ store: Store) throws {
         var directory = TarEntry(.directory, "dir/")
@@ -89,12 +89,13 @@ import Testing
         #expect(scratch.mounts == [])
     }
 
-    @Test(arguments: drivers) func wholeLifeInMemory(_ driver: String) throws {
+    @Test(arguments: TestDrivers.inMemory) func wholeLifeInMemory(_ driver: String) throws {
         try scratch.limit(toKiB: 8192)
         try Self.wholeLife(try scratch.open(driver: driver))
     }
 
     @Test(arguments: drivers) func oddPaths(_ driver: String) throws {
+        if driver == "btrfs" { try scratch.becomeBtrfs() }
         let odd = scratch.path + #"/a:b,c\d e='"#
         try File.makeDirectory(odd)
         try Self.wholeLife(try Store.open(root: odd + "/store", runRoot: scratch.runRoot, driver: driver))
@@ -135,8 +136,9 @@ import Testing
         try store.removeSnapshot("scratch")
     }
 
-    @Test(arguments: drivers) func anImageOfTheOtherDriverWorks(_ driver: String) throws {
+    @Test(arguments: drivers) func anImageOfAnotherDriverWorks(_ driver: String) throws {
         let other = driver == "vfs" ? "overlay" : "vfs"
+        if driver == "btrfs" { try scratch.becomeBtrfs() }
         let image = try TestImage([try TestLayer(["a": "1"]), try TestLayer(["b": "2"])]).put(
             try scratch.open(driver: other))
         let store = try scratch.open(driver: driver)

@@ -5,7 +5,7 @@ import Testing
 
 /// What a chain of layers looks like as one tree, whatever the driver.
 struct UnionTests {
-    static let drivers = ["overlay", "vfs"]
+    static let drivers = TestDrivers.all
     let scratch: Scratch
 
     init() throws { scratch = try Scratch() }

@@ -34,10 +34,16 @@ extension RuntimeConfigBuilder {
             MountSpec(
                 destination: "/dev/pts", type: "devpts", source: "devpts",
                 options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]))
+        let ownsNetwork = spec.network == .bridge || spec.network == .none
         mounts.append(
-            MountSpec(
-                destination: "/sys", type: "sysfs", source: "sysfs",
-                options: ["nosuid", "noexec", "nodev", spec.privileged ? "rw" : "ro"]))
+            // sysfs shows a network, and only that network's owner may mount it.
+            namespacePaths[.user] != nil && !ownsNetwork
+                ? MountSpec(
+                    destination: "/sys", type: "bind", source: "/sys",
+                    options: ["rbind", "nosuid", "noexec", "nodev", "ro"])
+                : MountSpec(
+                    destination: "/sys", type: "sysfs", source: "sysfs",
+                    options: ["nosuid", "noexec", "nodev", spec.privileged ? "rw" : "ro"]))
         mounts.append(
             MountSpec(
                 destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
@@ -106,6 +112,8 @@ extension RuntimeConfigBuilder {
                 let propagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
                 if !options.contains(where: propagations.contains) { options.append("rprivate") }
                 options.append(request.readOnly ? "ro" : "rw")
+                // A volume's files belong to whom the container says, as its own do.
+                if request.kind == .volume, namespacePaths[.user] != nil { options.append("idmap") }
                 return MountSpec(
                     destination: request.destination, type: "bind", source: source, options: options)
             }

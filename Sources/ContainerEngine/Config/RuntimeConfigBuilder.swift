@@ -117,6 +117,7 @@ struct RuntimeConfigBuilder {
             case .container: linux.namespaces.append(LinuxNamespace(kind, path: namespacePaths[kind]))
             }
         }
+        if let path = namespacePaths[.user] { linux.namespaces.append(LinuxNamespace(.user, path: path)) }
         namespace(.pid, spec.pidMode)
         namespace(.ipc, spec.ipcMode)
         namespace(.uts, spec.utsMode)
@@ -139,8 +140,10 @@ struct RuntimeConfigBuilder {
             // As Docker: any user may bind low ports and ping inside its own network.
             linux.sysctl["net.ipv4.ip_unprivileged_port_start"] =
                 linux.sysctl["net.ipv4.ip_unprivileged_port_start"] ?? "0"
+            // Groups of the container's user namespace, which has no others.
+            let groups = spec.gidMappings.first { $0.containerID == 0 }?.size ?? 1 << 31
             linux.sysctl["net.ipv4.ping_group_range"] =
-                linux.sysctl["net.ipv4.ping_group_range"] ?? "0 2147483647"
+                linux.sysctl["net.ipv4.ping_group_range"] ?? "0 \(groups - 1)"
         }
         if spec.privileged {
             linux.devices = try HostDevices.all()

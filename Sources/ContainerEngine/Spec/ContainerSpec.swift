@@ -1,6 +1,7 @@
 public import ContainerMonitor
 public import ContainerNetwork
 public import JSONText
+public import OCISpec
 
 /// What a user asked a container to be: the flags of `create` and `run`, after
 /// parsing and before the image's own configuration is merged in. It is stored
@@ -55,6 +56,9 @@ public struct ContainerSpec: JSONDocument, Equatable {
     public var ipcMode = NamespaceMode.own
     public var utsMode = NamespaceMode.own
     public var cgroupMode = NamespaceMode.own
+    /// Of a user namespace of its own; empty without one.
+    public var uidMappings: [IDMapping] = []
+    public var gidMappings: [IDMapping] = []
     public var cgroupParent: String?
     /// systemd makes the control group, as a scope; `cgroupParent` is a slice then.
     public var isSystemdScope = false
@@ -115,6 +119,8 @@ public struct ContainerSpec: JSONDocument, Equatable {
         ipcMode = NamespaceMode(text: try reader.optional("ipcMode") ?? "")
         utsMode = NamespaceMode(text: try reader.optional("utsMode") ?? "")
         cgroupMode = NamespaceMode(text: try reader.optional("cgroupMode") ?? "")
+        uidMappings = try reader.optional("uidMappings") ?? []
+        gidMappings = try reader.optional("gidMappings") ?? []
         cgroupParent = try reader.optional("cgroupParent")
         isSystemdScope = try reader.optional("isSystemdScope") ?? false
         useInit = try reader.optional("useInit") ?? false
@@ -171,6 +177,8 @@ public struct ContainerSpec: JSONDocument, Equatable {
         object.set("ipcMode", ipcMode.text)
         object.set("utsMode", utsMode.text)
         object.set("cgroupMode", cgroupMode.text)
+        object.set("uidMappings", nonEmpty: uidMappings)
+        object.set("gidMappings", nonEmpty: gidMappings)
         object.set("cgroupParent", cgroupParent)
         object.set("isSystemdScope", isSystemdScope)
         object.set("useInit", useInit)

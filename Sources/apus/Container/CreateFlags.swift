@@ -2,7 +2,9 @@ import CommandGrammar
 import ContainerEngine
 import ContainerMonitor
 import ContainerNetwork
+import ContainerStorage
 import LinuxSystem
+import OCISpec
 
 /// The flags that `create` and `run` share, and the container that they describe.
 enum CreateFlags {
@@ -33,6 +35,9 @@ enum CreateFlags {
             Flag("env", short: "e", .list("KEY[=VALUE]"), "Set environment variables"),
             Flag("env-file", .list("FILE"), "Read environment variables from a file", completing: .files),
             Flag("expose", .list("PORT[/PROTOCOL]"), "Expose a port without publishing it"),
+            Flag(
+                "gidmap", .list("CONTAINER:HOST[:SIZE]"),
+                "User namespace in which groups of the container are these of the host"),
             Flag("group-add", .list("GROUP"), "Add the user to additional groups"),
             Flag("hostname", short: "h", .string("NAME"), "Set the container's host name"),
             Flag("init", .bool, "Run an init in the container that forwards signals and reaps processes"),
@@ -85,6 +90,9 @@ enum CreateFlags {
             Flag(
                 "user", short: "u", .string("USER[:GROUP]"),
                 "User to run as (names are looked up in the image)"),
+            Flag(
+                "uidmap", .list("CONTAINER:HOST[:SIZE]"),
+                "User namespace in which users of the container are these of the host"),
             Flag("userns", .choice(["host", ""]), "User namespace: host"),
             Flag("uts", .string("MODE"), "UTS namespace: private or host"),
             Flag(
@@ -253,6 +261,19 @@ enum CreateFlags {
         spec.capAdd = values.list("cap-add").flatMap { $0.split(separator: ",").map(String.init) }
         spec.capDrop = values.list("cap-drop").flatMap { $0.split(separator: ",").map(String.init) }
         spec.privileged = values.bool("privileged")
+        let users = try values.list("uidmap").map { try IDMapping(parsing: $0, flag: "uidmap") }
+        let groups = try values.list("gidmap").map { try IDMapping(parsing: $0, flag: "gidmap") }
+        // As Podman: one map is both.
+        spec.uidMappings = users.isEmpty ? groups : users
+        spec.gidMappings = groups.isEmpty ? users : groups
+        if !spec.uidMappings.isEmpty {
+            if given("userns", values) == "host" {
+                throw EngineError(.invalid, "--userns host and maps of users contradict each other")
+            }
+            guard spec.uidMappings.host(0) != nil, spec.gidMappings.host(0) != nil else {
+                throw EngineError(.invalid, "--uidmap and --gidmap must map the container's user and group 0")
+            }
+        }
         for option in values.list("security-opt") {
             let separator: Character = option.contains("=") ? "=" : ":"
             let pair = option.split(

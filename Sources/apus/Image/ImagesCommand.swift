@@ -68,7 +68,7 @@ enum ImagesCommand {
     }
 
     /// One line a name; one with `<none>` for an image without any.
-    private static func names(of image: ImageRecord) -> [(repository: String, tag: String)] {
+    static func names(of image: ImageRecord) -> [(repository: String, tag: String)] {
         if image.names.isEmpty { return [("<none>", "<none>")] }
         return image.names.map { name in
             guard let colon = name.lastIndex(of: ":"), !name[colon...].contains("/") else {

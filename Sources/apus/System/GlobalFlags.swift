@@ -7,7 +7,7 @@ enum GlobalFlags {
     static let flags = [
         Flag("root", .string("DIR"), "Directory of images, containers and volumes", completing: .directories),
         Flag("runroot", .string("DIR"), "Directory of what is lost at a reboot", completing: .directories),
-        Flag("storage-driver", .choice(["overlay", "vfs"]), "Storage driver"),
+        Flag("storage-driver", .choice(["overlay", "vfs", "btrfs", "erofs"]), "Storage driver"),
         Flag(
             "cgroup-manager", .choice(["cgroupfs", "systemd"]), default: "cgroupfs",
             "Who makes the control groups of new containers"),
