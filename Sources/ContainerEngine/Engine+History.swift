@@ -15,7 +15,7 @@ extension Engine {
         let config = try imageConfig(image.id)
         return try engineErrors("image \(image.id)") {
             var layers = image.diffIDs[...]
-            func nextSize() throws -> Int64? { try layers.popFirst().map { try store.layerSize($0) } }
+            func nextSize() throws -> Int64? { try layers.popFirst().flatMap { try store.layerSize($0) } }
             var steps = try config.history.map { entry in
                 ImageStep(entry: entry, size: entry.emptyLayer ? 0 : try nextSize() ?? 0)
             }

@@ -87,11 +87,6 @@ extension Store {
         }
     }
 
-    /// Of a layer's files, in bytes.
-    public func layerSize(_ diffID: Digest) throws(StorageError) -> Int64 {
-        try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw).size
-    }
-
     /// Whether a snapshot's root directory is not as its image has it. A union
     /// does not show that: it gives the root of its topmost layer.
     private func hasOwnRoot(_ root: Int32, over chain: [Digest]) throws -> Bool {

@@ -61,8 +61,9 @@ final class HTTPExchange {
         headers.last { $0.name == name }?.value
     }
 
-    /// Where a 3xx answer points, made absolute.
+    /// Where a 3xx answer points, made absolute. Its body goes by: libcurl knows at the end of it.
     var redirection: String? {
+        _ = try? body(limit: 64 << 10)
         var text: UnsafeMutablePointer<CChar>?
         guard
             curl_get_string(curl.getinfo, easy, Int32(bitPattern: CURLINFO_REDIRECT_URL.rawValue), &text)

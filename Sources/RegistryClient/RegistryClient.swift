@@ -217,10 +217,11 @@ extension RegistryClient {
             // What changes something is not sent anywhere else: a redirection ends it.
             guard [301, 302, 303, 307, 308].contains(exchange.status), ["GET", "HEAD"].contains(old.method)
             else { return exchange }
-            guard let location = exchange.redirection, let url = HTTPURL(location) else {
+            let location = exchange.redirection
+            guard let location, let url = HTTPURL(location) else {
                 throw RegistryError(
                     .malformed, old.name, status: exchange.status,
-                    "redirected to \"\((exchange.redirection ?? exchange.header("location") ?? "").printable(limit: 100))\", "
+                    "redirected to \"\((location ?? exchange.header("location") ?? "").printable(limit: 100))\", "
                         + "which is no http or https URL")
             }
             guard url.scheme == "https" || old.url.scheme == "http" || downgrade else {
@@ -228,7 +229,6 @@ extension RegistryClient {
                     .tls, old.name, status: exchange.status,
                     "redirected from https to plain http: \(url.withoutQuery)")
             }
-            _ = try? exchange.body(limit: 64 << 10)
             var next = HTTPRequest(url: url)
             next.method = old.method
             next.tls = old.tls

@@ -143,8 +143,8 @@ extension EndToEnd {
                     try Self.expectRefusal(
                         host, try host.apus("import", host.path("."), "localhost/x"), mentions: "directory")
                     try Self.expectRefusal(
-                        host, try host.apus("import", "http://localhost/x.tar", "localhost/x"),
-                        mentions: "URL")
+                        host, try host.apus("import", "http://localhost:1/x.tar", "localhost/x"),
+                        mentions: "connect")
                 }
             }
         }
