@@ -19,8 +19,9 @@ enum KeptTree: Sendable {
 extension Snapshotter {
     /// A snapshot's files, as a path in the store; nil before the first mount.
     func tree(_ id: String, in store: Store) -> KeptTree? {
-        let changes = snapshotPath(id) + "/upper"
-        if File.exists(changes, at: store.directory.raw) { return .changes(changes) }
+        if let changes = changesPath(id) {
+            return File.exists(changes, at: store.directory.raw) ? .changes(changes) : nil
+        }
         let whole = snapshotPath(id) + "/rootfs"
         return File.exists(whole, at: store.directory.raw) ? .whole(whole) : nil
     }
@@ -50,7 +51,7 @@ extension Store {
             case .changes(let path):
                 let tree = try openTree(path)
                 var changes = try TreeChanges(overlayUpper: tree, over: base)
-                changes.root = try hasOwnRoot(tree.raw, over: record.diffIDs)
+                changes.root = try hasOwnRoot(tree.raw, over: record.diffIDs, snapshotter)
                 return SnapshotChanges(tree: tree, changes: changes)
             }
         } catch {
@@ -89,10 +90,12 @@ extension Store {
 
     /// Whether a snapshot's root directory is not as its image has it. A union
     /// does not show that: it gives the root of its topmost layer.
-    private func hasOwnRoot(_ root: Int32, over chain: [Digest]) throws -> Bool {
+    private func hasOwnRoot(_ root: Int32, over chain: [Digest], _ snapshotter: any Snapshotter) throws
+        -> Bool
+    {
         let teller = chain.last { File.exists(snapshotter.layerPath($0) + "/root", at: directory.raw) }
-        if let teller {
-            let said = try openTree(snapshotter.layerPath(teller) + "/diff")
+        if let teller, let overlay = snapshotter as? OverlaySnapshotter {
+            let said = try overlay.open(teller)
             return try !TreeChanges.sameMetadata(root, said.raw)
         }
         let status = try FD.stat(root)
