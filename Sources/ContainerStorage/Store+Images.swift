@@ -154,6 +154,8 @@ extension Store {
             {
                 throw StorageError(.inUse, "remove image", "\(id)", "it is used by container \(snapshot)")
             }
+            // Whoever is killed from here on leaves the work to the next sweep.
+            markForCollection()
             // Names refer to manifests without a cascade of their own.
             try connection.execute("DELETE FROM name WHERE image = ?", id)
             guard try connection.execute("DELETE FROM image WHERE id = ?", id) > 0 else {

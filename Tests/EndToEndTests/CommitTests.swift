@@ -104,8 +104,9 @@ extension EndToEnd {
 
         @Test(.ours) func sameByEveryDriver() throws {
             var listings: Set<String> = []
-            for driver in ["overlay", "vfs"] {
+            for driver in ["overlay", "vfs", "erofs"] {
                 try Host.with(globals: ["--storage-driver", driver]) { host in
+                    guard try StoreTests.canUse(driver, host) else { return }
                     let image = try host.busybox()
                     try host.ok(
                         "run", "--name", "\(host.prefix)c", "--network", "none", image, "sh", "-c",

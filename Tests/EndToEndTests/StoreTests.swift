@@ -14,7 +14,7 @@ extension EndToEnd {
             try host.ok("pull", "-q", layout(host, name, .busybox(adding: extra)))
         }
 
-        private static func canUse(_ driver: String, _ host: Host) throws -> Bool {
+        static func canUse(_ driver: String, _ host: Host) throws -> Bool {
             let tried = try host.apus(list: ["--storage-driver", driver, "info"])
             if tried.exit != 0 { print("not tested with \(driver): \(tried.errorText)") }
             return tried.exit == 0
