@@ -282,7 +282,12 @@ final class HeldDirectory: Sendable {
 extension Mount {
     /// Shows a directory elsewhere, to read only.
     static func attachReadOnly(_ path: String, onto target: String) throws(SystemError) {
-        let mount = try Mount.clone(path)
+        let mount: Descriptor
+        do throws(SystemError) {
+            mount = try Mount.clone(path)
+        } catch  where error.errno == .noSystemCall {
+            return try Mount.bindReadOnly(path, onto: target)
+        }
         try Mount.change(mount.raw, .readOnly)
         let place = try File.open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW)
         try Mount.attach(mount.raw, onto: place.raw)

@@ -35,6 +35,19 @@ extension Mount {
 
     // MARK: - Changing
 
+    /// Shows a directory at another place, to read only. For an instant it can be written there.
+    public static func bindReadOnly(_ source: String, onto target: String) throws(SystemError) {
+        _ = try retrying("bind mount", target) { mount(source, target, nil, UInt(MS_BIND), nil) }
+        do throws(SystemError) {
+            _ = try retrying("remount", target) {
+                mount(nil, target, nil, UInt(MS_REMOUNT | MS_BIND | MS_RDONLY), nil)
+            }
+        } catch {
+            umount2(target, Int32(MNT_DETACH))
+            throw error
+        }
+    }
+
     static func changeInPlace(
         _ mount: Int32, _ attributes: Attributes, propagation: UInt64, recursive: Bool
     ) throws(SystemError) {

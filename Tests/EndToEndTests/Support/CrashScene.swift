@@ -23,8 +23,8 @@ final class CrashScene {
         self.disk = disk
         environment = host.environment + ["SOURCE_DATE_EPOCH=0"]
         arguments = try Self.prepare(host, operation)
-        // The first command after the last one's end sweeps.
-        try host.ok("images")
+        // What takes long to remove is removed in the background.
+        try host.ok("system", "sweep")
         before = try Self.inventory(host)
         try Self.keep(host, disk)
         let report = host.path("calls")
@@ -33,7 +33,7 @@ final class CrashScene {
             environment: environment)
         guard finished.exit == 0 else { throw Unexpected("\(finished)") }
         calls = Int(try File.readText(report).trimmed) ?? 0
-        try host.ok("images")
+        try host.ok("system", "sweep")
         after = try Self.inventory(host)
         guard calls > 0, before != after else { throw Unexpected("\(arguments) changes nothing") }
     }
@@ -134,6 +134,7 @@ final class CrashScene {
     func verify(_ moment: String) throws -> Bool {
         try host.ok("ps", "-a")
         try host.ok("images", "-a")
+        try host.ok("system", "sweep")
         let found = try Self.inventory(host)
         let isDone = found == after
         if found != before, !isDone {
@@ -144,7 +145,7 @@ final class CrashScene {
         }
         if isDone { return true }
         do { try complete() } catch { throw Unexpected("\(moment), then: \(error)") }
-        try host.ok("images")
+        try host.ok("system", "sweep")
         let end = try Self.inventory(host)
         if end != after {
             throw Unexpected(
