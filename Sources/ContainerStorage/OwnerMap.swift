@@ -110,7 +110,7 @@ struct OwnerShift {
     }
 
     private static func shift(_ root: Int32, _ owners: OwnerMap) throws(SystemError) {
-        var linked: Set<ino_t> = []
+        var linked: [ino_t: [CChar]] = [:]
         var waiting: [[CChar]] = [[0x2E, 0]]
         while let path = waiting.popLast() {
             let directory = try File.openRaw(path, beneath: root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -121,7 +121,12 @@ struct OwnerShift {
                 }
                 if status.st_mode & S_IFMT == S_IFDIR {
                     waiting.append(path.dropLast() + [0x2F] + entry.name)
-                } else if status.st_nlink < 2 || linked.insert(status.st_ino).inserted {
+                } else if status.st_nlink < 2 {
+                    try shift(entry.name, status, in: directory.raw, owners)
+                } else if let first = linked[status.st_ino] {
+                    try link(entry.name, in: directory.raw, to: first, beneath: root)
+                } else {
+                    linked[status.st_ino] = path.dropLast() + [0x2F] + entry.name
                     try shift(entry.name, status, in: directory.raw, owners)
                 }
             }
@@ -133,6 +138,21 @@ struct OwnerShift {
             if status.st_mode & 0o7000 != 0 {
                 try FileMetadata.setMode(directory.raw, status.st_mode & 0o7777)
             }
+        }
+    }
+
+    /// A union copies a file up for one of its names alone: the others follow.
+    private static func link(
+        _ name: [CChar], in directory: Int32, to first: [CChar], beneath root: Int32
+    ) throws(SystemError) {
+        var (own, shifted) = (stat(), stat())
+        let file = try File.openRaw(first, beneath: root, O_PATH | O_NOFOLLOW)
+        _ = try retrying("stat", "a link") { fstat(file.raw, &shifted) }
+        _ = try retrying("stat", "a link") { fstatat(directory, name, &own, AT_SYMLINK_NOFOLLOW) }
+        if own.st_ino == shifted.st_ino { return }
+        _ = try retrying("unlink", "a link") { unlinkat(directory, name, 0) }
+        _ = try retrying("link", "a link") {
+            linkat(AT_FDCWD, "/proc/self/fd/\(file.raw)", directory, name, AT_SYMLINK_FOLLOW)
         }
     }
 

@@ -76,8 +76,9 @@ import Testing
         #expect(try File.names(in: root + "/dir") == ["more"])
         try store.unmountSnapshot("c")
         #expect(scratch.mounts == [])
-        // On the disk it is the container's own number.
-        if let changes = try? store.openChanges("c") {
+        // On the disk it is the container's own number, but where the kernel maps no owners.
+        let isShifted = File.exists("\(store.root)/\(driver)/snapshots/c/shifted")
+        if !isShifted, let changes = try? store.openChanges("c") {
             #expect(try File.status("made", at: changes.raw).st_uid == 0)
         }
         let again = try store.mountSnapshot("c", owners: owners)
