@@ -118,7 +118,7 @@ import Testing
             sleep 1.2 # a second signature of the key's own counts when it is younger
             gpg --batch --quick-set-expire $key seconds=1
             gpg --batch --export $key >expired.gpg
-            sleep 1.5
+            sleep 2.2 # it expires with the end of the next second
             """)
         let expired = try Self.signed(by: fixtures.file("expired.gpg"))
         #expect(refusal(expired, image(), [old])?.contains("has expired") == true)
@@ -137,7 +137,7 @@ import Testing
 
         try fixtures.gpgKey("brief@example.com", as: "brief")
         let brief = try sign(fixtures, payload(), "-u brief@example.com --default-sig-expire seconds=1")
-        try fixtures.shell("sleep 1.5")
+        try fixtures.shell("sleep 2.2")
         let reason = refusal(try Self.signed(by: fixtures.file("brief.gpg")), image(), [brief])
         #expect(reason?.contains("signature has expired") == true, "\(reason ?? "accepted")")
 
