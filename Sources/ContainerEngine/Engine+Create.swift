@@ -26,11 +26,7 @@ extension Engine {
         if spec.publishAll { spec.ports += try exposedPorts(spec, defaults) }
         for index in spec.mounts.indices where spec.mounts[index].kind == .volume {
             if spec.mounts[index].source.isEmpty { spec.mounts[index].source = ContainerName.randomID() }
-            let mount = spec.mounts[index]
-            try engineErrors {
-                try store.createVolume(
-                    mount.source, anonymous: mount.anonymous, durable: !(mount.anonymous && spec.autoRemove))
-            }
+            try engineErrors { try requireVolume(spec.mounts[index], of: spec) }
         }
         return try insert(name: name, spec: spec, image: image)
     }

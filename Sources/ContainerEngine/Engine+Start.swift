@@ -256,8 +256,7 @@ extension Engine {
         var paths: [String: String] = [:]
         for mount in spec.mounts where mount.kind == .volume {
             try engineErrors {
-                try store.createVolume(
-                    mount.source, anonymous: mount.anonymous, durable: !(mount.anonymous && spec.autoRemove))
+                try requireVolume(mount, of: spec)
                 var content: SharedDescriptor?
                 if !mount.options.contains("nocopy") {
                     let opened = try? File.open(inRoot: mount.destination, at: root, O_RDONLY | O_DIRECTORY)

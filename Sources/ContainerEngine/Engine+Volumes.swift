@@ -12,6 +12,13 @@ extension Engine {
         return try engineErrors("create volume \(name)") { try store.createVolume(name, labels: labels).name }
     }
 
+    /// Makes the volume of a container's mount unless it is there. What ends
+    /// with its container need not survive a power failure.
+    func requireVolume(_ mount: MountRequest, of spec: ContainerSpec) throws(StorageError) {
+        try store.createVolume(
+            mount.source, anonymous: mount.anonymous, durable: !(mount.anonymous && spec.autoRemove))
+    }
+
     public func volumes() throws(EngineError) -> [JSON] {
         try engineErrors { try store.volumes().map(document) }
     }

@@ -81,10 +81,14 @@ public enum SnapshotterName: String, Sendable, CaseIterable {
 extension Snapshotter {
     func layerPath(_ diffID: Digest) -> String { "\(name.rawValue)/layers/\(diffID.fileName)" }
     /// A chain's name (image-spec, config.md, "Layer ChainID").
-    func chainID(_ chain: [Digest]) -> Digest {
-        guard var id = chain.first else { return Digest.sha256(of: []) }
-        for diffID in chain.dropFirst() { id = Digest.sha256(of: Array("\(id) \(diffID)".utf8)) }
-        return id
+    func chainID(_ chain: [Digest]) -> Digest { chainIDs(chain).last ?? Digest.sha256(of: []) }
+    /// The names of all a chain's beginnings, each made from the one before; the last is its own.
+    func chainIDs(_ chain: [Digest]) -> [Digest] {
+        var ids: [Digest] = []
+        for diffID in chain {
+            ids.append(ids.last.map { Digest.sha256(of: Array("\($0) \(diffID)".utf8)) } ?? diffID)
+        }
+        return ids
     }
     func snapshotPath(_ id: String) -> String { "\(name.rawValue)/snapshots/\(id)" }
 }

@@ -54,83 +54,39 @@ public final class ParallelVerifyingSource: ByteSource {
     }
 }
 
-/// A ring of buffers, and the thread that hashes what is put into them.
-private final class Hashing: @unchecked Sendable {  // what both threads touch is behind the mutex
+/// A thread that hashes what is put into a ring of buffers.
+private final class Hashing: @unchecked Sendable {  // the hasher is the thread's until that has ended
     static let slotSize = 256 << 10
-    private static let slots = 4
+    private static let slotCount = 4
+    private final class Slot {
+        let buffer = StreamBuffer(slotSize)
+        var count = 0
+    }
 
-    private let memory = StreamBuffer(slotSize * slots)
+    private let ring = SlotRing((0..<slotCount).map { _ in Slot() })
     private var hasher: DigestHasher
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var thread: pthread_t?
-    /// Slots that were filled and emptied since the beginning, and how full each is.
-    private var filled = 0
-    private var emptied = 0
-    private var counts = [Int](repeating: 0, count: slots)
-    private var ended = false
+    private var thread: JoinedThread?
 
-    init(_ hasher: DigestHasher) {
-        self.hasher = hasher
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
-    }
+    init(_ hasher: DigestHasher) { self.hasher = hasher }
 
-    deinit {
-        pthread_cond_destroy(changed)
-        pthread_mutex_destroy(mutex)
-        changed.deallocate()
-        mutex.deallocate()
-    }
-
-    func start() {
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let error = pthread_create(
-            &thread, nil,
-            { context in
-                Unmanaged<Hashing>.fromOpaque(context!).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        if error == 0 { self.thread = thread } else { context.release() }
-    }
-
-    private func slot(_ number: Int) -> UnsafeMutableRawBufferPointer {
-        let start = number % Self.slots * Self.slotSize
-        return UnsafeMutableRawBufferPointer(rebasing: memory.bytes[start..<start + Self.slotSize])
-    }
+    func start() { thread = try? JoinedThread { self.run() } }
 
     func add(_ bytes: UnsafeRawBufferPointer) {
         // Without a thread to be had, the caller's does it.
         guard thread != nil else { return hasher.update(bytes) }
-        pthread_mutex_lock(mutex)
-        while filled - emptied == Self.slots { pthread_cond_wait(changed, mutex) }
-        let number = filled
-        pthread_mutex_unlock(mutex)
-        slot(number).copyMemory(from: bytes)
-        pthread_mutex_lock(mutex)
-        counts[number % Self.slots] = bytes.count
-        filled += 1
-        pthread_cond_signal(changed)
-        pthread_mutex_unlock(mutex)
+        let slot = ring.vacant()!
+        slot.buffer.bytes.copyMemory(from: bytes)
+        slot.count = bytes.count
+        ring.hand()
     }
 
     private func run() {
         while true {
-            pthread_mutex_lock(mutex)
-            while filled == emptied, !ended { pthread_cond_wait(changed, mutex) }
-            guard filled > emptied else {
-                pthread_mutex_unlock(mutex)
-                return
-            }
-            let number = emptied
-            let count = counts[number % Self.slots]
-            pthread_mutex_unlock(mutex)
-            hasher.update(UnsafeRawBufferPointer(rebasing: slot(number)[..<count]))
-            pthread_mutex_lock(mutex)
-            emptied += 1
-            pthread_cond_signal(changed)
-            pthread_mutex_unlock(mutex)
+            let slot = ring.filled()
+            // The end is an empty one.
+            if slot.count == 0 { return }
+            hasher.update(UnsafeRawBufferPointer(rebasing: slot.buffer.bytes[..<slot.count]))
+            ring.giveBack()
         }
     }
 
@@ -143,11 +99,9 @@ private final class Hashing: @unchecked Sendable {  // what both threads touch i
     /// Waits for the thread, which hashes what is left.
     func end() {
         guard let thread else { return }
-        pthread_mutex_lock(mutex)
-        ended = true
-        pthread_cond_signal(changed)
-        pthread_mutex_unlock(mutex)
-        pthread_join(thread, nil)
         self.thread = nil
+        ring.vacant()!.count = 0
+        ring.hand()
+        thread.join()
     }
 }
