@@ -122,6 +122,7 @@ final class HTTPExchange {
         if request.stop?.isRaised == true {
             throw RegistryError(.cancelled, request.name, "cancelled")
         }
+        let waitsForHead = !headComplete
         var running: Int32 = 0
         var code = BrokenPipe.shielded { curl.multiPerform(session.multi, &running) }
         var left: Int32 = 0
@@ -130,7 +131,8 @@ final class HTTPExchange {
                 result = message.pointee.data.result
             }
         }
-        if code == CURLM_OK, filled == 0, result == nil {
+        // Not when there is something to go on with: of a paused transfer nothing is to be heard.
+        if code == CURLM_OK, filled == 0, result == nil, !paused, waitsForHead == !headComplete {
             code = curl.multiPoll(session.multi, nil, 0, 1000, nil)
         }
         guard code == CURLM_OK else {

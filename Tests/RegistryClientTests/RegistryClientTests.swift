@@ -212,6 +212,26 @@ import Testing
         #expect(server.requests.count == (ranges ? 4 : 2))
     }
 
+    /// A transfer that was paused because its head came with more of its body than fits must not be
+    /// waited for: that took a second each.
+    @Test func bodiesThatComeWithTheirHeadsAreNotWaitedFor() throws {
+        let blob = [UInt8](repeating: 7, count: 60_000)
+        let server = try ScriptedServer { _ in
+            var response = Response(200)
+            response.body = blob
+            return response
+        }
+        defer { server.stop() }
+        let client = Self.client()
+        let start = ContinuousClock.now
+        for _ in 0..<60 {
+            let source = client.blob(
+                Self.repository(server), digest: .sha256(of: blob), size: Int64(blob.count))
+            #expect(try Self.readAll(source) == blob)
+        }
+        #expect(start.duration(to: .now) < .seconds(6))
+    }
+
     @Test func wrongSizesAreRefused() throws {
         let server = try ScriptedServer { _ in Response(200, [], "longer than said") }
         defer { server.stop() }

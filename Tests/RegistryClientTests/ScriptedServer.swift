@@ -113,8 +113,8 @@ final class ScriptedServer: Sendable {
             text += "Content-Length: \(response.body.count)\r\n"
         }
         text += response.headers.map { $0 + "\r\n" }.joined() + "\r\n"
-        try? FD.writeAll(connection, text)
-        try? FD.writeAll(connection, Array(response.body.prefix(response.cut ?? response.body.count)))
+        try? FD.writeAll(
+            connection, Array(text.utf8) + response.body.prefix(response.cut ?? response.body.count))
     }
 }
 
