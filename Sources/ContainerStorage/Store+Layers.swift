@@ -132,7 +132,7 @@ extension Store {
             if unpack {
                 try File.makeDirectory(layerPartial, at: directory.raw, mode: 0o711)
                 let partial = try File.open(layerPartial, at: directory.raw, O_RDONLY | O_DIRECTORY)
-                layerSize = try snapshotter.unpack(tar, into: partial)
+                layerSize = try snapshotter.unpack(WrittenBackSource(tar, writeback), into: partial)
             }
             // What follows the archive's end belongs to the digests too.
             try tar.drain()

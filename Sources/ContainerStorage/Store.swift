@@ -30,6 +30,7 @@ public final class Store: Sendable {
     let leaveRemovals: (@Sendable () -> Void)?
 
     let directory: Descriptor
+    let writeback: Writeback
     let activeLease = Mutex(WeakLease())
 
     struct WeakLease: Sendable { weak var lease: SharedLease? }
@@ -66,6 +67,7 @@ public final class Store: Sendable {
         self.directory = directory
         self.database = database
         self.driver = driver
+        writeback = Writeback(root)
     }
 
     /// - Returns: nil when there is no store, an unfinished one, or one of an older version.
@@ -206,8 +208,6 @@ public final class Store: Sendable {
 
     /// Writes out what is still only in memory of the store's file system.
     func syncFileSystem() throws(StorageError) {
-        _ = try storing("write out", root) { () throws(SystemError) in
-            try checked("syncfs", root) { linux_syscall(Int(SYS_syncfs), Int(directory.raw), 0, 0, 0, 0, 0) }
-        }
+        try storing("write out", root) { () throws(SystemError) in try Writeback.write(root) }
     }
 }

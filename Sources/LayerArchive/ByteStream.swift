@@ -1,4 +1,5 @@
 public import LinuxSystem
+import Synchronization
 
 /// Bytes that come one after another: a file, a download, what an inflater puts out.
 ///
@@ -98,10 +99,35 @@ final class StreamBuffer {
     let bytes: UnsafeMutableRawBufferPointer
 
     init(_ size: Int) {
-        bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
+        bytes =
+            (size == streamBufferSize ? StreamBufferPool.take() : nil)
+            ?? UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
     }
 
-    deinit { bytes.deallocate() }
+    deinit {
+        if bytes.count == streamBufferSize, StreamBufferPool.put(bytes) { return }
+        bytes.deallocate()
+    }
+}
+
+/// Buffers for the next who needs some: each layer's threads take a dozen, which malloc(3) would
+/// get from the kernel anew, or keep in a heap for each thread.
+private enum StreamBufferPool {
+    /// What four layers at once need.
+    private static let most = 64
+    private struct Buffer: @unchecked Sendable { var bytes: UnsafeMutableRawBufferPointer }
+    private static let free = Mutex<[Buffer]>([])
+
+    static func take() -> UnsafeMutableRawBufferPointer? { free.withLock { $0.popLast()?.bytes } }
+
+    static func put(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+        let buffer = Buffer(bytes: bytes)
+        return free.withLock {
+            guard $0.count < most else { return false }
+            $0.append(buffer)
+            return true
+        }
+    }
 }
 
 /// Reads a descriptor from where it stands.

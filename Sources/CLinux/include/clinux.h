@@ -111,6 +111,7 @@ extern ssize_t copy_file_range(int in, long *in_offset, int out, long *out_offse
 extern int fallocate(int fd, int mode, long offset, long length);
 extern pid_t gettid(void);
 extern int malloc_trim(size_t pad);
+extern int mallopt(int parameter, int value);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 #ifndef POSIX_SPAWN_SETSID
 #define POSIX_SPAWN_SETSID 0x80
