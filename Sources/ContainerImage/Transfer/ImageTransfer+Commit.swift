@@ -61,9 +61,12 @@ extension ImageTransfer {
         config.config = change.config
         if !isEmpty {
             config.rootfs.diffIDs.append("\(layer.diffID)")
-            layers.append(
-                ContentDescriptor(
-                    mediaType: layer.compression.layerType, digest: "\(layer.blob)", size: layer.blobSize))
+            layers.append(try ContentDescriptor(layer, of: source))
+        }
+        if var history = change.history {
+            history.created = created
+            history.emptyLayer = isEmpty
+            config.history.append(history)
         }
         for index in layers.indices {
             layers[index].mediaType = try Self.layerType(layers[index].mediaType, isDocker: change.isDocker)
