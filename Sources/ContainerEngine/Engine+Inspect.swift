@@ -8,7 +8,16 @@ import OCISpec
 
 extension Engine {
     /// The container as `docker inspect` shows it (Engine API, ContainerInspect).
-    public func inspect(_ record: ContainerRecord) throws(EngineError) -> JSON {
+    /// - Parameter sized: with what its files take.
+    public func inspect(_ record: ContainerRecord, sized: Bool) throws(EngineError) -> JSON {
+        guard sized, var document = try inspect(record).object else { return try inspect(record) }
+        let size = try size(of: record)
+        document["SizeRw"] = .integer(size.own)
+        document["SizeRootFs"] = .integer(size.total)
+        return .object(document)
+    }
+
+    private func inspect(_ record: ContainerRecord) throws(EngineError) -> JSON {
         let spec = record.spec
         let state = try state(of: record)
         let defaults = (try? imageConfig(Digest(parsing: record.imageID)))?.config ?? ContainerDefaults()
