@@ -129,7 +129,7 @@ extension Engine {
             "CpusetMems": .string(resources.cpusetMems ?? ""),
             "PidsLimit": .integer(resources.pidsLimit ?? 0), "CgroupParent": .string(spec.cgroupParent ?? ""),
             "Runtime": .string(spec.runtime ?? "apus"),
-            "Sysctls": spec.sysctls.json, "UsernsMode": .string(spec.uidMappings.isEmpty ? "" : "private"),
+            "Sysctls": spec.sysctls.json, "UsernsMode": .string(usernsMode(spec)),
             "VolumeDriver": "", "VolumesFrom": .null,
             "Links": .null,
             "Tmpfs": .object(
@@ -146,6 +146,13 @@ extension Engine {
             "Ulimits": .array(
                 spec.ulimits.map { ["Name": .string($0.name), "Soft": $0.soft.json, "Hard": $0.hard.json] }),
         ]
+    }
+
+    private func usernsMode(_ spec: ContainerSpec) -> String {
+        switch spec.userMode {
+        case .container, .path: spec.userMode.text
+        case .standard, .auto: spec.uidMappings.isEmpty ? "" : "private"
+        }
     }
 
     private func config(_ record: ContainerRecord, _ defaults: ContainerDefaults) -> JSON {
