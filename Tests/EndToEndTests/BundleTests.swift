@@ -180,7 +180,8 @@ extension EndToEnd {
                 _ = try repack("localhost/masked:1", "--mask-path", "/deep", "--mask-path", "d/e")
                 let files = "find / -xdev -path '*deep*' -o -path '/d*' -prune"
                 let listed = try host.ok(
-                    "run", "--rm", "--network", "none", "--entrypoint", "", "localhost/masked:1", "sh", "-c",
+                    "run", "--rm", "-u", "0", "--network", "none", "--entrypoint", "", "localhost/masked:1",
+                    "sh", "-c",
                     files)
                 #expect(listed.contains("/deep/below/more") && !listed.contains("/d/e"), "\(listed)")
                 _ = try repack("localhost/volumes:1", "--no-mask-volumes")
@@ -243,9 +244,12 @@ extension EndToEnd {
                 let bundle = host.path("place/bundle")
                 try File.makeDirectories(host.path("place"))
                 var cut = 0
-                for delay in 0..<8 {
+                for delay in 0..<5 {
                     let unpack = try host.start("image", "unpack", "localhost/many:1", bundle)
-                    usleep(useconds_t(10_000 + delay * 15_000))
+                    try host.eventually("it has begun") {
+                        try unpack.hasEnded || !File.names(in: host.path("place")).isEmpty
+                    }
+                    usleep(useconds_t(delay * 10_000))
                     unpack.send(SIGKILL)
                     _ = try unpack.finish()
                     if File.exists(bundle) {
