@@ -69,7 +69,7 @@ extension Engine {
         change.history = request.history
         change.created = request.history?.created ?? request.latest?.description
         let masked = try maskedPaths(request, volumes: config.config.volumes)
-        let made = try engineErrors("repack \(bundle)") {
+        return try engineErrors("repack \(bundle)") {
             let rootfs = SharedDescriptor(
                 try File.open("\(bundle)/rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
             let latest = request.latest
@@ -77,16 +77,38 @@ extension Engine {
             let tar = try WrittenSource { sink in
                 try LayerDiff.write(changes, of: rootfs.descriptor, to: sink, latest: latest)
             }
-            return try ImageTransfer(store: store).commit(
+            let made = try ImageTransfer(store: store).commit(
                 tar, over: image, platform: config.platform, change: change, name: request.name,
                 source: bundle)
-        }
-        if request.refreshesBundle {
-            try engineErrors("refresh \(bundle)") {
+            if request.refreshesBundle {
+                if let latest { try setTimes(of: changes, in: rootfs.raw, latest: latest) }
                 try BundleRecord(image: made.id.description).write(to: bundle)
             }
+            return made
         }
-        return made
+    }
+
+    /// Files get the times that the layer gave them.
+    private func setTimes(
+        of changes: TreeChanges, in root: Int32, latest: Timestamp
+    ) throws(SystemError) {
+        let paths = changes.list.filter { $0.kind != .deleted }.map(\.path) + (changes.root ? [[]] : [])
+        for path in paths {
+            let slash = path.lastIndex(of: UInt8(ascii: "/"))
+            let above = slash.map { Array(path[..<$0]) } ?? [UInt8(ascii: ".")]
+            let name = path.isEmpty ? [UInt8(ascii: ".")] : slash.map { Array(path[($0 + 1)...]) } ?? path
+            let directory = try File.openRaw(
+                above.map { CChar(bitPattern: $0) } + [0], beneath: root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            let text = name.map { CChar(bitPattern: $0) } + [0]
+            var status = stat()
+            _ = try retrying("stat", "a changed file") {
+                fstatat(directory.raw, text, &status, AT_SYMLINK_NOFOLLOW)
+            }
+            if Timestamp(status.st_mtim) > latest {
+                try FileMetadata.setTimes(
+                    of: text, at: directory.raw, accessed: Timestamp(status.st_atim), modified: latest)
+            }
+        }
     }
 
     private func maskedPaths(

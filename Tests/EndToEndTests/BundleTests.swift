@@ -174,8 +174,8 @@ extension EndToEnd {
                         .split(separator: "\n").first == "make|why")
                 _ = try repack("localhost/silent:1", "--no-history")
                 #expect(
-                    try host.ok("history", "-q", "localhost/silent:1").split(separator: "\n").count
-                        == host.ok("history", "-q", "localhost/bundle:1").split(separator: "\n").count)
+                    try host.ok("image", "inspect", "-f", "{{len .History}}", "localhost/silent:1")
+                        == host.ok("image", "inspect", "-f", "{{len .History}}", "localhost/bundle:1"))
 
                 _ = try repack("localhost/masked:1", "--mask-path", "/deep", "--mask-path", "d/e")
                 let files = "find / -xdev -path '*deep*' -o -path '/d*' -prune"

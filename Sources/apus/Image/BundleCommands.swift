@@ -32,7 +32,10 @@ enum RepackCommand {
                 Flag("mask-path", .list("PATH"), "Leave out changes of PATH and below"),
                 Flag("no-history", .bool, "Leave the step out of the image's history"),
                 Flag("no-mask-volumes", .bool, "Take changes in the image's volumes, too"),
-                Flag("refresh-bundle", .bool, "Let the bundle be one of the new image"),
+                Flag(
+                    "refresh-bundle", .bool,
+                    "Let the bundle be one of the new image, with the times that SOURCE_DATE_EPOCH gave files"
+                ),
             ]
         }, run: run)
 
