@@ -58,6 +58,7 @@ let package = Package(
         .systemLibrary(name: "CISAL", path: "Sources/System/CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/System/CZstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLzma", path: "Sources/System/CLzma", providers: [.apt(["liblzma-dev"])]),
+        .systemLibrary(name: "CBZip2", path: "Sources/System/CBZip2", providers: [.apt(["libbz2-dev"])]),
         .systemLibrary(name: "CYAML", path: "Sources/System/CYAML", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(
             name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
@@ -71,10 +72,10 @@ let package = Package(
         room("LinuxSystem", ["CLinux"]),
         room("OCISpec", ["JSONText"]),
         room(
-            "LayerArchive", ["LinuxSystem", "COpenSSL", "CISAL", "CZstd", "CLzma"],
+            "LayerArchive", ["LinuxSystem", "COpenSSL", "CISAL", "CZstd", "CLzma", "CBZip2"],
             linking: [
                 .linkedLibrary(":libcrypto.a"), .linkedLibrary("isal"), .linkedLibrary(":libzstd.a"),
-                .linkedLibrary(":liblzma.a"),
+                .linkedLibrary(":liblzma.a"), .linkedLibrary(":libbz2.a"),
             ]),
         room("YAMLText", ["JSONText", "CYAML"], linking: [.linkedLibrary(":libyaml.a")]),
         room("CommandGrammar"),

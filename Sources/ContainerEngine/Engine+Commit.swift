@@ -38,9 +38,9 @@ extension Engine {
         let base = try imageConfig(image.id)
         var change = ImageChange(config: try committedConfig(record.spec, base.config, request))
         change.author = request.author
-        change.comment = request.message
-        change.createdBy = RuntimeConfigBuilder.arguments(spec: record.spec, defaults: base.config)
-            .joined(separator: " ")
+        let command = RuntimeConfigBuilder.arguments(spec: record.spec, defaults: base.config)
+        change.history = HistoryEntry(
+            createdBy: command.joined(separator: " "), author: request.author, comment: request.message)
         change.created = request.latest?.description
         change.isDocker = request.isDocker
         let transfer = ImageTransfer(store: store)

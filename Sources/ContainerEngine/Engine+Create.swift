@@ -43,6 +43,7 @@ extension Engine {
         if case .container(let name) = spec.pidMode { spec.pidMode = .container(try find(name).id) }
         if case .container(let name) = spec.ipcMode { spec.ipcMode = .container(try find(name).id) }
         if case .container(let name) = spec.utsMode { spec.utsMode = .container(try find(name).id) }
+        try resolveUserMode(&spec)
         for mount in spec.mounts where mount.kind == .bind && !File.exists(mount.source) {
             throw EngineError(
                 .notFound,
@@ -51,6 +52,19 @@ extension Engine {
         for request in spec.devices { _ = try HostDevices.devices(request) }
         if let path = spec.seccompProfile, path.hasPrefix("/") {
             _ = try SeccompFile.read(path, capabilities: [])
+        }
+    }
+
+    private func resolveUserMode(_ spec: inout ContainerSpec) throws(EngineError) {
+        switch spec.userMode {
+        case .standard, .auto: return
+        case .container(let name):
+            let other = try find(name)
+            (spec.uidMappings, spec.gidMappings) = (other.spec.uidMappings, other.spec.gidMappings)
+            // One without a user namespace of its own has the host's.
+            spec.userMode = spec.uidMappings.isEmpty ? .standard : .container(other.id)
+        case .path(let path):
+            (spec.uidMappings, spec.gidMappings) = try UserNamespaces.mappings(ofPath: path)
         }
     }
 
@@ -65,14 +79,18 @@ extension Engine {
         name: String?, spec: ContainerSpec, image: ImageRecord
     ) throws(EngineError) -> ContainerRecord {
         var attempt = 0
+        let automatic = try automaticIDs(spec, image)
         while true {
-            let record = ContainerRecord(
+            var record = ContainerRecord(
                 id: ContainerName.randomID(), name: name ?? ContainerName.random(attempt: attempt),
                 imageID: image.id.description, imageName: spec.image, created: .now, spec: spec)
             do throws(StorageError) {
                 try store.createSnapshot(
                     id: record.id, image: image, volatile: spec.autoRemove,
-                    recording: { connection throws(StorageError) in try Self.insert(record, connection) })
+                    recording: { connection throws(StorageError) in
+                        if let automatic { try automatic.choose(for: &record.spec, connection) }
+                        try Self.insert(record, connection)
+                    })
                 return record
             } catch  where error.code == .exists {
                 attempt += 1
@@ -82,9 +100,20 @@ extension Engine {
                     "the container name \"\(record.name)\" is already in use by \(error.reason): remove that container, or choose another name"
                 )
             } catch {
-                throw EngineError(error, while: "create container \(record.name)")
+                let cause = error.cause as? EngineError
+                throw cause ?? EngineError(error, while: "create container \(record.name)")
             }
         }
+    }
+
+    private func automaticIDs(
+        _ spec: ContainerSpec, _ image: ImageRecord
+    ) throws(EngineError) -> AutomaticChoice? {
+        guard case .auto(let wish) = spec.userMode else { return nil }
+        let available = try SubordinateIDs.ofContainers()
+        if let size = wish.size { return AutomaticChoice(wish: wish, size: size, available: available) }
+        let size = try idsNeeded(by: spec, imageConfig(image.id).config, image: image)
+        return AutomaticChoice(wish: wish, size: size, available: available)
     }
 
     private static func insert(_ record: ContainerRecord, _ connection: Connection) throws(StorageError) {

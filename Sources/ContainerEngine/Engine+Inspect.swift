@@ -8,7 +8,16 @@ import OCISpec
 
 extension Engine {
     /// The container as `docker inspect` shows it (Engine API, ContainerInspect).
-    public func inspect(_ record: ContainerRecord) throws(EngineError) -> JSON {
+    /// - Parameter sized: with what its files take.
+    public func inspect(_ record: ContainerRecord, sized: Bool) throws(EngineError) -> JSON {
+        guard sized, var document = try inspect(record).object else { return try inspect(record) }
+        let size = try size(of: record)
+        document["SizeRw"] = .integer(size.own)
+        document["SizeRootFs"] = .integer(size.total)
+        return .object(document)
+    }
+
+    private func inspect(_ record: ContainerRecord) throws(EngineError) -> JSON {
         let spec = record.spec
         let state = try state(of: record)
         let defaults = (try? imageConfig(Digest(parsing: record.imageID)))?.config ?? ContainerDefaults()
@@ -120,7 +129,7 @@ extension Engine {
             "CpusetMems": .string(resources.cpusetMems ?? ""),
             "PidsLimit": .integer(resources.pidsLimit ?? 0), "CgroupParent": .string(spec.cgroupParent ?? ""),
             "Runtime": .string(spec.runtime ?? "apus"),
-            "Sysctls": spec.sysctls.json, "UsernsMode": .string(spec.uidMappings.isEmpty ? "" : "private"),
+            "Sysctls": spec.sysctls.json, "UsernsMode": .string(usernsMode(spec)),
             "VolumeDriver": "", "VolumesFrom": .null,
             "Links": .null,
             "Tmpfs": .object(
@@ -137,6 +146,13 @@ extension Engine {
             "Ulimits": .array(
                 spec.ulimits.map { ["Name": .string($0.name), "Soft": $0.soft.json, "Hard": $0.hard.json] }),
         ]
+    }
+
+    private func usernsMode(_ spec: ContainerSpec) -> String {
+        switch spec.userMode {
+        case .container, .path: spec.userMode.text
+        case .standard, .auto: spec.uidMappings.isEmpty ? "" : "private"
+        }
     }
 
     private func config(_ record: ContainerRecord, _ defaults: ContainerDefaults) -> JSON {

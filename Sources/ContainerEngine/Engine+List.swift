@@ -1,4 +1,5 @@
 import ContainerNetwork
+import ContainerStorage
 import LayerArchive
 import OCISpec
 
@@ -16,7 +17,28 @@ public struct ContainerSummary: Sendable {
     public var exposedPorts: [String]
 }
 
+/// What a container's files take, in bytes.
+public struct ContainerSize: Sendable {
+    /// Those that it has made or changed.
+    public var own: Int64
+    /// With its image's.
+    public var total: Int64
+
+    public init(own: Int64, total: Int64) {
+        self.own = own
+        self.total = total
+    }
+}
+
 extension Engine {
+    public func size(of record: ContainerRecord) throws(EngineError) -> ContainerSize {
+        try engineErrors("measure \(record.name)") {
+            let own = try store.size(ofSnapshot: record.id)
+            let image = try store.image(id: Digest(parsing: record.imageID))
+            return ContainerSize(own: own, total: own + (image?.size ?? 0))
+        }
+    }
+
     /// The containers, the newest first.
     /// - Parameter all: those that do not run, too.
     public func list(all: Bool) throws(EngineError) -> [ContainerSummary] {

@@ -39,8 +39,7 @@ extension Engine {
         var descriptors: [Int32] = []
         do throws(EngineError) {
             let namespaces =
-                try spec.uidMappings.isEmpty
-                ? nil : UserNamespaces.make(users: spec.uidMappings, groups: spec.gidMappings)
+                try spec.uidMappings.isEmpty ? nil : userNamespaces(spec)
             let owners = namespaces.map {
                 OwnerMap(users: spec.uidMappings, groups: spec.gidMappings, namespace: $0.user.raw)
             }
@@ -80,6 +79,22 @@ extension Engine {
         } catch {
             takeDown(record.id)
             throw error
+        }
+    }
+
+    private func userNamespaces(_ spec: ContainerSpec) throws(EngineError) -> UserNamespaces {
+        switch spec.userMode {
+        case .standard, .auto:
+            return try UserNamespaces.make(users: spec.uidMappings, groups: spec.gidMappings)
+        case .container(let id):
+            return try UserNamespaces.join("/proc/\(try runningProcess(of: id))/ns/user")
+        case .path(let path):
+            // What is on the disk is shown by the mappings of the day of its creation.
+            guard try UserNamespaces.mappings(ofPath: path) == (spec.uidMappings, spec.gidMappings) else {
+                throw EngineError(
+                    .conflict, "\(path) is another user namespace than when the container was created")
+            }
+            return try UserNamespaces.join(path)
         }
     }
 

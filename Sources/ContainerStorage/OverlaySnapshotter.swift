@@ -201,12 +201,20 @@ struct OverlaySnapshotter: Snapshotter {
         let partial = snapshot + "/upper.new"
         try File.removeTree(partial, at: directory)
         try File.makeDirectory(partial, at: directory, exactly: 0o755)
-        if let top = chain.last(where: { File.exists(layerPath($0) + "/root", at: directory) }) {
-            let said = try readable(try open(top))
+        if let said = try root(of: chain) {
             let upper = try File.open(partial, at: directory, O_RDONLY | O_DIRECTORY)
             try TreeCopy.copyMetadata(from: said.raw, to: upper.raw)
         }
         try File.rename(partial, to: snapshot + "/upper", at: directory)
+    }
+
+    /// What says of a chain's root directory what it is like; nil when no layer
+    /// does. A union does not show that: it gives the root of its topmost layer.
+    func root(of chain: [Digest]) throws(SystemError) -> Descriptor? {
+        guard let top = chain.last(where: { File.exists(layerPath($0) + "/root", at: directory) }) else {
+            return nil
+        }
+        return try readable(try open(top))
     }
 
     /// A mount's own descriptor is for paths only (fsmount(2)).

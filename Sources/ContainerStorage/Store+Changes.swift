@@ -51,7 +51,9 @@ extension Store {
             case .changes(let path):
                 let tree = try openTree(path)
                 var changes = try TreeChanges(overlayUpper: tree, over: base)
-                changes.root = try hasOwnRoot(tree.raw, over: record.diffIDs, snapshotter)
+                if let overlay = snapshotter as? OverlaySnapshotter {
+                    changes.root = try hasOwnRoot(tree.raw, over: record.diffIDs, overlay)
+                }
                 return SnapshotChanges(tree: tree, changes: changes)
             }
         } catch {
@@ -88,16 +90,9 @@ extension Store {
         }
     }
 
-    /// Whether a snapshot's root directory is not as its image has it. A union
-    /// does not show that: it gives the root of its topmost layer.
-    private func hasOwnRoot(_ root: Int32, over chain: [Digest], _ snapshotter: any Snapshotter) throws
-        -> Bool
-    {
-        let teller = chain.last { File.exists(snapshotter.layerPath($0) + "/root", at: directory.raw) }
-        if let teller, let overlay = snapshotter as? OverlaySnapshotter {
-            let said = try overlay.open(teller)
-            return try !TreeChanges.sameMetadata(root, said.raw)
-        }
+    /// Whether a root directory is not as an image of these layers has it.
+    func hasOwnRoot(_ root: Int32, over chain: [Digest], _ snapshotter: OverlaySnapshotter) throws -> Bool {
+        if let said = try snapshotter.root(of: chain) { return try !TreeChanges.sameMetadata(root, said.raw) }
         let status = try FD.stat(root)
         return status.st_mode & 0o7777 != 0o755 || status.st_uid != 0 || status.st_gid != 0
     }

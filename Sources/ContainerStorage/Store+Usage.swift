@@ -81,6 +81,14 @@ extension Store {
         return usage
     }
 
+    /// What a container has made or changed of its image's files, in bytes.
+    public func size(ofSnapshot id: String) throws(StorageError) -> Int64 {
+        let record = try requireSnapshot(id)
+        if let path = snapshotter(record.driver).changesPath(id) { return try treeSize(path) }
+        let found = try changes(ofSnapshot: id)
+        return TreeSize.measure(found.changes, in: found.tree.raw)
+    }
+
     /// The sizes of all layers' files, in bytes.
     public func layerSizes() throws(StorageError) -> [Digest: Int64] {
         let rows = try database.read { connection throws(StorageError) in
@@ -106,6 +114,19 @@ extension Store {
 
 /// The sum of a tree's files' sizes, those with several names counted once.
 enum TreeSize {
+    static func measure(_ changes: TreeChanges, in tree: Int32) -> Int64 {
+        var size: Int64 = 0
+        var linked: Set<ino_t> = []
+        for change in changes.list where change.kind != .deleted && !change.isDirectory {
+            let path = change.path.map { CChar(bitPattern: $0) } + [0]
+            guard let file = try? File.openRaw(path, beneath: tree, O_PATH | O_NOFOLLOW),
+                let status = try? FD.stat(file.raw)
+            else { continue }
+            if status.st_nlink < 2 || linked.insert(status.st_ino).inserted { size += Int64(status.st_size) }
+        }
+        return size
+    }
+
     static func measure(_ top: Int32) throws(SystemError) -> Int64 {
         var size: Int64 = 0
         var linked: Set<ino_t> = []

@@ -18,6 +18,7 @@ public final class CompressingSink: ByteSink {
         case .none: encoder = nil
         case .gzip: encoder = GzipEncoder(level: level.map { $0 < 2 ? 1 : $0 < 6 ? 2 : 3 } ?? 2)
         case .zstd: encoder = try ZstdEncoder(level: min(max(level ?? 3, 1), 20))
+        case .bzip2: throw ArchiveError(.unsupported, "nothing is compressed by bzip2 here")
         }
     }
 

@@ -1,6 +1,8 @@
 /// How a layer or an archive is compressed.
 public enum Compression: String, Sendable, CaseIterable {
     case none, gzip, zstd
+    /// Read, never written: no layer should be compressed so (OCI Image Specification, layer.md).
+    case bzip2
 
     /// How many bytes `detect` wants to see.
     public static let prefixLength = 6
@@ -17,8 +19,11 @@ public enum Compression: String, Sendable, CaseIterable {
         if prefix.starts(with: XZSource.magic) {
             throw ArchiveError(.unsupported, "xz compression of a layer is not supported")
         }
-        if prefix.starts(with: [0x42, 0x5A, 0x68]), prefix.count > 3, (0x31...0x39).contains(prefix[3]) {
-            throw ArchiveError(.unsupported, "bzip2 compression is not supported")
+        // "BZh", the size of blocks, and the beginning of a block or of the stream's end.
+        if prefix.starts(with: [0x42, 0x5A, 0x68]), prefix.count >= 6, (0x31...0x39).contains(prefix[3]),
+            prefix[4...5].elementsEqual([0x31, 0x41]) || prefix[4...5].elementsEqual([0x17, 0x72])
+        {
+            return .bzip2
         }
         return .none
     }

@@ -9,7 +9,8 @@ protocol StreamDecoder: AnyObject {
 }
 
 /// What a stream holds, decompressed: gzip (any number of members), zstd (any
-/// number of frames) or, when it is neither, the bytes as they are.
+/// number of frames), bzip2 (any number of streams) or, when it is none of
+/// them, the bytes as they are.
 public final class DecompressingSource: ByteSource {
     private let source: any ByteSource
     private let buffer = StreamBuffer(128 << 10)
@@ -19,11 +20,19 @@ public final class DecompressingSource: ByteSource {
     private var ended = false
     private var decoder: (any StreamDecoder)?
     private var found: Compression?
+    /// What is compressed otherwise passes as it is; nil for nothing.
+    private var only: Compression?
 
     /// - Parameter compression: What the stream must be; nil to look.
     public init(_ source: any ByteSource, compression: Compression? = nil) {
         self.source = source
         found = compression
+    }
+
+    /// Decompresses a stream that is compressed in this way, and leaves all others alone.
+    public init(_ source: any ByteSource, only: Compression) {
+        self.source = source
+        self.only = only
     }
 
     /// How the stream is compressed. Reads its first bytes if need be.
@@ -39,10 +48,12 @@ public final class DecompressingSource: ByteSource {
         inputEnded = count < prefix.count
         input = UnsafeRawBufferPointer(rebasing: prefix[..<count])
         if found == nil { found = try Compression.detect(Array(input)) }
+        if let only, found != only { found = Compression.none }
         switch found! {
         case .none: break
         case .gzip: decoder = GzipDecoder()
         case .zstd: decoder = try ZstdDecoder()
+        case .bzip2: decoder = BZip2Decoder()
         }
         started = true
     }

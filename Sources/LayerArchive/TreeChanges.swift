@@ -41,9 +41,13 @@ public struct TreeChanges: Sendable {
         self = try TreeComparison(tree: upper.raw, base: base.raw, isOverlay: true).run()
     }
 
-    /// - Parameter base: the root of the tree as it was.
-    public init(of tree: borrowing Descriptor, since base: borrowing Descriptor) throws {
-        self = try TreeComparison(tree: tree.raw, base: base.raw, isOverlay: false).run()
+    /// - Parameters:
+    ///   - base: the root of the tree as it was.
+    ///   - masked: paths below the root that are left out with all below them.
+    public init(
+        of tree: borrowing Descriptor, since base: borrowing Descriptor, masked: Set<[UInt8]> = []
+    ) throws {
+        self = try TreeComparison(tree: tree.raw, base: base.raw, isOverlay: false, masked: masked).run()
     }
 
     init(_ list: [TreeChange], root: Bool) {

@@ -9,8 +9,11 @@ final class TreeComparison {
     /// Files with several names, in trees without an overlay's notes: a layer
     /// that has one name of such a file needs them all.
     private var groups: [FileIdentity: Group] = [:]
-    /// Which of the base's files with several names each of the tree's was.
+    /// Which of the base's files with several names each of the tree's was, and what became of those.
     private var origins: [FileIdentity: FileIdentity] = [:]
+    private var successors: [FileIdentity: FileIdentity] = [:]
+    /// Paths that are not looked at, nor what is below them.
+    private let masked: Set<[UInt8]>
 
     private struct Group {
         var paths: [[UInt8]] = []
@@ -25,10 +28,11 @@ final class TreeComparison {
         var isWhole: Bool
     }
 
-    init(tree: Int32, base: Int32, isOverlay: Bool) {
+    init(tree: Int32, base: Int32, isOverlay: Bool, masked: Set<[UInt8]> = []) {
         self.tree = tree
         self.base = base
         self.isOverlay = isOverlay
+        self.masked = masked
     }
 
     func run() throws -> TreeChanges {
@@ -82,8 +86,11 @@ final class TreeComparison {
         }
         if step.isWhole, old >= 0 {
             for item in try DirectoryListing(old).entries where !names.contains(item.name) {
-                guard let status = TreeFile.status(item.name, in: old) else { continue }
-                mark(.deleted, Self.path(item, in: step.path), isDirectory: TreeFile.isDirectory(status))
+                let path = Self.path(item, in: step.path)
+                guard !masked.contains(path), let status = TreeFile.status(item.name, in: old) else {
+                    continue
+                }
+                mark(.deleted, path, isDirectory: TreeFile.isDirectory(status))
             }
         }
         return next
@@ -99,7 +106,7 @@ final class TreeComparison {
         guard path.count < TarReader.maximumNameLength else {
             throw SystemError("compare", String(decoding: path.prefix(60), as: UTF8.self), .nameTooLong)
         }
-        guard let status = TreeFile.status(item.name, in: here) else { return nil }
+        guard !masked.contains(path), let status = TreeFile.status(item.name, in: here) else { return nil }
         let old = below < 0 ? nil : TreeFile.status(item.name, in: below)
         let wasDirectory = old.map(TreeFile.isDirectory) ?? false
         if isOverlay, TreeFile.isWhiteout(item.name, status, in: here) {
@@ -124,12 +131,14 @@ final class TreeComparison {
         // Whatever overlay has copied up counts as changed.
         var same = false
         if !isOverlay, let old { same = try TreeFile.isSame(item.name, status, here, old, below) }
+        if same, let old, max(status.st_nlink, old.st_nlink) > 1 {
+            // The same names lead to one file as before.
+            let (identity, origin) = (FileIdentity(status), FileIdentity(old))
+            same = (origins[identity] ?? origin) == origin && (successors[origin] ?? identity) == identity
+            if same { (origins[identity], successors[origin]) = (origin, identity) }
+        }
         if !isOverlay, status.st_nlink > 1 {
             let identity = FileIdentity(status)
-            if same, let old {
-                let origin = FileIdentity(old)
-                same = origins.updateValue(origin, forKey: identity) ?? origin == origin
-            }
             groups[identity, default: Group()].paths.append(path)
             if !same { groups[identity]!.isChanged = true }
         }
@@ -208,12 +217,13 @@ enum TreeFile {
         one.st_mode == other.st_mode && one.st_uid == other.st_uid && one.st_gid == other.st_gid
     }
 
-    /// Whether two files that are no directories are alike in everything that a layer can say.
+    /// Whether two files that are no directories are alike in everything that a layer can say
+    /// of them, but for their other names.
     static func isSame(
         _ name: [CChar], _ status: stat, _ directory: Int32, _ otherStatus: stat, _ otherDirectory: Int32
     ) throws(SystemError) -> Bool {
         guard sameOwnerAndMode(status, otherStatus), status.st_size == otherStatus.st_size,
-            status.st_rdev == otherStatus.st_rdev, status.st_nlink == otherStatus.st_nlink,
+            status.st_rdev == otherStatus.st_rdev,
             Timestamp(status.st_mtim) == Timestamp(otherStatus.st_mtim)
         else { return false }
         func attributes(_ directory: Int32) throws(SystemError) -> [[UInt8]: [UInt8]] {

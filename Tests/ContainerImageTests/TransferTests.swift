@@ -204,7 +204,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["gzip", "zstd"]) func compressedStreams(_ program: String) throws {
+    @Test(arguments: ["gzip", "zstd", "bzip2", "xz"]) func compressedStreams(_ program: String) throws {
         let scratch = try Scratch()
         let store = try scratch.store()
         let record = try ImageTransfer(store: store).pull(
@@ -225,5 +225,36 @@ import Testing
         #expect(loaded.map(\.record.id) == [record.id])
         #expect(loaded.first?.names == ["docker.io/a/b:c"])
         #expect(second.leftovers.filter { $0.hasPrefix("ingest") } == [])
+    }
+
+    /// No manifest has a type for such layers: they are kept plain.
+    @Test func bzip2Tarballs() throws {
+        let scratch = try Scratch()
+        let store = try scratch.store()
+        let sink = BytesSink()
+        let tar = TarWriter(sink)
+        try tar.add(TarEntry(.regular, "a"), contents: Array("a".utf8))
+        try tar.finish()
+        try scratch.write("rootfs.tar.bz2", bzip2(sink.bytes))
+        let record = try ImageTransfer(store: store).importRootfs(
+            File.open(scratch("rootfs.tar.bz2")), source: "x", name: "made:1")
+        #expect(record.diffIDs == [.sha256(of: sink.bytes)])
+        #expect(try store.manifest(of: record).layers[0].mediaType == MediaType.ociLayer)
+
+        let directory = scratch("archive")
+        try File.makeDirectories(directory)
+        try scratch.run(
+            "sh", "-c",
+            """
+            cd \(directory); cp \(scratch("rootfs.tar.bz2")) layer.tar
+            echo '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["\(record.diffIDs[0])"]}}' >c.json
+            echo '[{"Config":"c.json","RepoTags":["b:1"],"Layers":["layer.tar"]}]' >manifest.json
+            tar -cf \(scratch("docker.tar")) *
+            """)
+        let second = try scratch.store("second")
+        let loaded = try ImageTransfer(store: second).load(
+            File.open(scratch("docker.tar")), name: "docker.tar")
+        #expect(loaded.map(\.record.diffIDs) == [record.diffIDs])
+        #expect(try second.manifest(of: loaded[0].record).layers[0].mediaType == MediaType.ociLayer)
     }
 }

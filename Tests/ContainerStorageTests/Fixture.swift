@@ -3,6 +3,7 @@ import JSONText
 import LayerArchive
 import LinuxSystem
 import OCISpec
+import Testing
 
 /// A directory of a test's own, with everything mounted in it gone and itself
 /// removed at the end.
@@ -78,12 +79,16 @@ struct TestLayer: Sendable {
     }
 
     init(tar: [UInt8], _ compression: Compression = .gzip) throws {
-        let packed = BytesSink()
-        let sink = try CompressingSink(compression, to: packed)
-        try sink.write(tar)
-        try sink.finish()
-        blob = packed.bytes
-        digest = Digest.sha256(of: packed.bytes)
+        if compression == .bzip2 {
+            blob = try bzip2(tar)
+        } else {
+            let packed = BytesSink()
+            let sink = try CompressingSink(compression, to: packed)
+            try sink.write(tar)
+            try sink.finish()
+            blob = packed.bytes
+        }
+        digest = Digest.sha256(of: blob)
         diffID = Digest.sha256(of: tar)
     }
 
@@ -94,6 +99,18 @@ struct TestLayer: Sendable {
     }
 
     var mediaType: String { MediaType.ociLayerGzip }
+}
+
+/// By the program: nothing of ours writes bzip2.
+func bzip2(_ bytes: [UInt8]) throws -> [UInt8] {
+    let plain = try File.open("/tmp", O_RDWR | O_TMPFILE, mode: 0o600)
+    let packed = try File.open("/tmp", O_RDWR | O_TMPFILE, mode: 0o600)
+    try bytes.withUnsafeBytes { try FD.writeAll(plain.raw, $0) }
+    lseek(plain.raw, 0, SEEK_SET)
+    let pid = try Spawn.start("bzip2", ["bzip2", "-c"], descriptors: [plain.raw, packed.raw, 2])
+    try #require(Spawn.wait(pid).exitCode == 0)
+    lseek(packed.raw, 0, SEEK_SET)
+    return try FD.readAll(packed.raw, limit: 64 << 20)
 }
 
 struct TestImage: Sendable {

@@ -59,6 +59,77 @@ extension EndToEnd {
             }
         }
 
+        @Test func sizesAndOrder() throws {
+            try Host.with { host in
+                let image = try host.busybox()
+                for (name, bytes) in [("b", 3000), ("c", 1000), ("a", 2000)] {
+                    try host.ok(
+                        "run", "--name", "\(host.prefix)-\(name)", "--network", "none", image, "sh", "-c",
+                        "head -c \(bytes) /dev/zero > /f")
+                }
+                func names(_ key: String) throws -> String {
+                    try host.ok("ps", "-a", "--sort", key, "--format", "{{.Names}}").split(separator: "\n")
+                        .map {
+                            String($0.last!)
+                        }.joined()
+                }
+                #expect(try names("names") == "abc")
+                #expect(try names("created") == "bca")
+                #expect(try names("runningfor") == "bca")
+                #expect(try host.apus("ps", "--sort", "beauty").exit != 0)
+                guard Programs.peer == nil else { return }
+                #expect(try names("size") == "cab")
+                let below = try #require(Int(host.ok("image", "inspect", "-f", "{{.Size}}", image)))
+                #expect(
+                    try host.ok("inspect", "--size", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "\(host.prefix)-a")
+                        == "2000 \(below + 2000)")
+                #expect(
+                    try host.ok("container", "inspect", "-s", "-f", "{{.SizeRw}}", "\(host.prefix)-b")
+                        == "3000")
+                let listed = try host.ok("ps", "-as", "--sort", "names").split(separator: "\n")
+                #expect(listed[0].hasSuffix("SIZE") && listed[1].contains("   2kB (virtual "), "\(listed)")
+                #expect(
+                    try host.ok("ps", "-a", "--format", "{{.Size}}").split(separator: "\n").allSatisfy {
+                        $0.contains("kB (virtual ")
+                    })
+                #expect(try !host.ok("ps", "-a").contains("SIZE"))
+            }
+        }
+
+        /// A container's own files, by each driver.
+        @Test(.ours) func sizesByDrivers() throws {
+            for driver in ["vfs", "erofs"] {
+                try Host.with(globals: ["--storage-driver", driver]) { host in
+                    guard try StoreTests.canUse(driver, host) else { return }
+                    try host.ok(
+                        "run", "--name", host.prefix, "--network", "none", try host.busybox(), "sh", "-c",
+                        "head -c 1234 /dev/zero > /f; ln /f /g; rm /bin/ash")
+                    #expect(
+                        try host.ok("inspect", "-s", "-f", "{{.SizeRw}}", host.prefix) == "1234", "\(driver)")
+                }
+            }
+        }
+
+        @Test func imagesInOrder() throws {
+            try Host.with { host in
+                for (name, text) in [("localhost/b:2", "bb"), ("localhost/a:3", "b"), ("localhost/c:1", "")] {
+                    var extra = TarBuilder()
+                    extra.add("extra", .file, text)
+                    try host.ok(
+                        "load",
+                        input: .bytes(try ImageBuilder.busybox(adding: extra).dockerArchive(tags: [name])))
+                }
+                func names(_ key: String) throws -> String {
+                    try host.ok("images", "--sort", key, "--format", "{{.Repository}}").split(separator: "\n")
+                        .filter { $0.hasPrefix("localhost/") }.map { String($0.last!) }.joined()
+                }
+                #expect(try names("repository") == "abc")
+                #expect(try names("tag") == "cba")
+                #expect(try names("size") == "cab")
+                #expect(try host.apus("images", "--sort", "beauty").exit != 0)
+            }
+        }
+
         @Test func oneLabel() throws {
             try Host.with { host in
                 try host.ok(

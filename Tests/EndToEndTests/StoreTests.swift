@@ -216,7 +216,7 @@ extension EndToEnd {
                     #expect(try host.ok("exec", id, "stat", "-c", "%u", "/mine") == "0")
                     for arguments in [
                         ["--uidmap", "x"], ["--uidmap", "1:200000:5"], ["--uidmap", "0:1:0"],
-                        ["--userns", "auto"],
+                        ["--userns", "keep-id"], ["--userns", "auto", "--uidmap", "0:1:5"],
                     ] {
                         #expect(
                             try host.apus(list: ["create"] + arguments + [image]).exit != 0, "\(arguments)")

@@ -96,6 +96,35 @@ import Testing
             ])
     }
 
+    @Test func namesOfOneFile() throws {
+        let scratch = try Scratch()
+        let base = try scratch.directory("base")
+        let tree = try scratch.directory("tree")
+        // One that lost a name is the file that it was; one name of another became a file of its own.
+        try scratch.run(
+            """
+            cd base; echo a > a; ln a b; echo c > c; ln c d; touch -d 2020-01-01 a c; cp -a . ../tree
+            cd ../tree; rm b; cp -p c e; mv e d
+            """)
+        let found = try TreeChanges(of: tree, since: base).list.map {
+            "\($0.kind.rawValue) \(String(decoding: $0.path, as: UTF8.self))"
+        }
+        #expect(found == ["D b", "C d"] || found == ["D b", "C c"])
+    }
+
+    @Test func maskedPathsAreNotLookedAt() throws {
+        let scratch = try Scratch()
+        let base = try scratch.directory("base")
+        let tree = try scratch.directory("tree")
+        try scratch.run(
+            """
+            mkdir -p base/data/old base/keep; echo x > base/gone; cp -a base/. tree
+            cd tree; echo n > data/new; rmdir data/old; rm gone; echo n > keep/new
+            """)
+        let masked = try TreeChanges(of: tree, since: base, masked: [Array("data".utf8), Array("gone".utf8)])
+        #expect(masked.list.map { String(decoding: $0.path, as: UTF8.self) } == ["keep", "keep/new"])
+    }
+
     @Test func latestTimeMakesLayersTheSame() throws {
         let scratch = try Scratch()
         let empty = try scratch.directory("empty")

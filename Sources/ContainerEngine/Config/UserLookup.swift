@@ -64,6 +64,17 @@ public struct ContainerUser: Equatable, Sendable {
         return user
     }
 
+    /// The IDs of all users and groups of an image but nobody, whose are no files.
+    static func allIDs(root: Int32) -> [UInt32] {
+        func ids(_ path: String, _ fields: ClosedRange<Int>) -> [UInt32] {
+            entries(path, root: root).filter { $0.count > fields.upperBound && !nobody.contains($0[0]) }
+                .flatMap { line in fields.compactMap { UInt32(line[$0]) } }
+        }
+        return (ids("etc/passwd", 2...3) + ids("etc/group", 2...2)).filter { $0 != 65534 }
+    }
+
+    private static let nobody: Set<String> = ["nobody", "nogroup"]
+
     /// The colon-separated lines of a small file in the image; none when it is
     /// missing, unreadable, no regular file or larger than 4 MiB.
     private static func entries(_ path: String, root: Int32) -> [[String]] {

@@ -56,7 +56,8 @@ public struct ContainerSpec: JSONDocument, Equatable {
     public var ipcMode = NamespaceMode.own
     public var utsMode = NamespaceMode.own
     public var cgroupMode = NamespaceMode.own
-    /// Of a user namespace of its own; empty without one.
+    public var userMode = UserNamespaceMode.standard
+    /// Of a user namespace that is not the host's; empty with the host's.
     public var uidMappings: [IDMapping] = []
     public var gidMappings: [IDMapping] = []
     public var cgroupParent: String?
@@ -119,6 +120,7 @@ public struct ContainerSpec: JSONDocument, Equatable {
         ipcMode = NamespaceMode(text: try reader.optional("ipcMode") ?? "")
         utsMode = NamespaceMode(text: try reader.optional("utsMode") ?? "")
         cgroupMode = NamespaceMode(text: try reader.optional("cgroupMode") ?? "")
+        userMode = (try? UserNamespaceMode(parsing: try reader.optional("userMode") ?? "")) ?? .standard
         uidMappings = try reader.optional("uidMappings") ?? []
         gidMappings = try reader.optional("gidMappings") ?? []
         cgroupParent = try reader.optional("cgroupParent")
@@ -177,6 +179,7 @@ public struct ContainerSpec: JSONDocument, Equatable {
         object.set("ipcMode", ipcMode.text)
         object.set("utsMode", utsMode.text)
         object.set("cgroupMode", cgroupMode.text)
+        if userMode != .standard { object.set("userMode", userMode.text) }
         object.set("uidMappings", nonEmpty: uidMappings)
         object.set("gidMappings", nonEmpty: gidMappings)
         object.set("cgroupParent", cgroupParent)

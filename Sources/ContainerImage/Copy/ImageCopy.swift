@@ -162,7 +162,8 @@ struct ImageCopy: Sendable {
                 }
                 continue
             }
-            manifest.layers[position] = described(outgoing[position], compression.layerType)
+            manifest.layers[position] = described(
+                outgoing[position], compression.layerType ?? original.layers[position].mediaType)
         }
         progress.note("Copying config \(config.digest.short) done")
         try destination.put(config: config.blob)

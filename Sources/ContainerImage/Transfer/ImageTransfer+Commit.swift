@@ -9,10 +9,10 @@ public struct ImageChange: Sendable {
     /// The whole of what containers of it get.
     public var config: ContainerDefaults
     public var author: String?
-    public var comment: String?
-    public var createdBy: String?
     /// RFC 3339; nil for now.
     public var created: String?
+    /// The step that made it, whose time is the image's; nil for none.
+    public var history: HistoryEntry? = HistoryEntry()
     /// The manifest is Docker's, and not OCI's.
     public var isDocker = false
 
@@ -61,14 +61,13 @@ extension ImageTransfer {
         config.config = change.config
         if !isEmpty {
             config.rootfs.diffIDs.append("\(layer.diffID)")
-            layers.append(
-                ContentDescriptor(
-                    mediaType: layer.compression.layerType, digest: "\(layer.blob)", size: layer.blobSize))
+            layers.append(try ContentDescriptor(layer, of: source))
         }
-        config.history.append(
-            HistoryEntry(
-                created: created, createdBy: change.createdBy, author: change.author,
-                comment: change.comment, emptyLayer: isEmpty))
+        if var history = change.history {
+            history.created = created
+            history.emptyLayer = isEmpty
+            config.history.append(history)
+        }
         for index in layers.indices {
             layers[index].mediaType = try Self.layerType(layers[index].mediaType, isDocker: change.isDocker)
         }

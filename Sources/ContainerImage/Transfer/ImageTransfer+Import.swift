@@ -51,7 +51,7 @@ extension ImageTransfer {
         }
         let lease = try storing(source) { () throws(StorageError) in try store.lease() }
         defer { lease.end() }
-        let input = XZSource(tar)
+        let input = DecompressingSource(XZSource(tar), only: .bzip2)
         let layer: LayerInfo
         do throws(StorageError) {
             layer = try store.importLayer(from: input)

@@ -108,14 +108,20 @@ extension ImageTransfer {
             name: label)
         var plans: [LayerPlan] = []
         for (path, diffID) in zip(entry.layers, contents.diffIDs) {
-            let size = try files.open(path)?.size
-            plans.append(
-                LayerPlan(label: diffID, diffID: diffID, blob: nil, size: size) { () throws(ImageError) in
-                    guard let file = try files.open(path) else {
-                        throw ImageError(.malformed, "load \(label)", "the layer \(path) is missing")
-                    }
-                    return file
-                })
+            let open = { @Sendable () throws(ImageError) in
+                guard let file = try files.open(path) else {
+                    throw ImageError(.malformed, "load \(label)", "the layer \(path) is missing")
+                }
+                return file
+            }
+            let file = try? open()
+            var plan = LayerPlan(label: diffID, diffID: diffID, blob: nil, size: file?.size, open: open)
+            if let file, (try? DecompressingSource(file).compression()) == .bzip2 {
+                // No manifest has a type for it: what is kept is plain.
+                plan.size = nil
+                plan.open = { DecompressingSource(try open()) }
+            }
+            plans.append(plan)
         }
         // Docker writes its short names; they were Docker Hub's.
         let names = localNames(
@@ -132,13 +138,12 @@ extension ImageTransfer {
         _ configBytes: [UInt8], layers: [LayerInfo], names: [ImageReference], of name: String
     ) throws(ImageError) -> ImageRecord {
         let config = try storing(name) { () throws(StorageError) in try store.writeBlob(configBytes) }
+        var descriptors: [ContentDescriptor] = []
+        for layer in layers { descriptors.append(try ContentDescriptor(layer, of: name)) }
         let manifest = ImageManifest(
             config: ContentDescriptor(
                 mediaType: MediaType.ociConfig, digest: "\(config)", size: Int64(configBytes.count)),
-            layers: layers.map { layer in
-                ContentDescriptor(
-                    mediaType: layer.compression.layerType, digest: "\(layer.blob)", size: layer.blobSize)
-            })
+            layers: descriptors)
         let bytes = manifest.json.bytes()
         let digest = Digest.sha256(of: bytes)
         return try put(
@@ -174,13 +179,28 @@ extension ImageTransfer {
     }
 }
 
+extension ContentDescriptor {
+    /// A layer of the store, by its type in OCI's manifests.
+    init(_ layer: LayerInfo, of name: String) throws(ImageError) {
+        guard let type = layer.compression.layerType else {
+            throw ImageError(
+                .unsupported, "add \(name)",
+                "its layer \(layer.diffID) is here from another image, compressed by "
+                    + "\(layer.compression.rawValue), for which manifests have no type: remove that image first"
+            )
+        }
+        self.init(mediaType: type, digest: "\(layer.blob)", size: layer.blobSize)
+    }
+}
+
 extension Compression {
-    /// The media type of a layer that is compressed so.
-    var layerType: String {
+    /// The media type of a layer that is compressed so; nil where there is none.
+    var layerType: String? {
         switch self {
         case .none: MediaType.ociLayer
         case .gzip: MediaType.ociLayerGzip
         case .zstd: MediaType.ociLayerZstd
+        case .bzip2: nil
         }
     }
 }

@@ -93,7 +93,10 @@ enum CreateFlags {
             Flag(
                 "uidmap", .list("CONTAINER:HOST[:SIZE]"),
                 "User namespace in which users of the container are these of the host"),
-            Flag("userns", .choice(["host", ""]), "User namespace: host"),
+            Flag(
+                "userns", .string("MODE"),
+                "User namespace: host, auto[:size=N,uidmapping=MAP,gidmapping=MAP], container:NAME or ns:PATH"
+            ),
             Flag("uts", .string("MODE"), "UTS namespace: private or host"),
             Flag(
                 "volume", short: "v", .list("[SOURCE:]PATH[:OPTIONS]"),
@@ -266,10 +269,13 @@ enum CreateFlags {
         // As Podman: one map is both.
         spec.uidMappings = users.isEmpty ? groups : users
         spec.gidMappings = groups.isEmpty ? users : groups
-        if !spec.uidMappings.isEmpty {
-            if given("userns", values) == "host" {
-                throw EngineError(.invalid, "--userns host and maps of users contradict each other")
+        if let mode = given("userns", values) {
+            spec.userMode = try UserNamespaceMode(parsing: mode)
+            guard spec.uidMappings.isEmpty else {
+                throw EngineError(.invalid, "--userns and --uidmap or --gidmap are mutually exclusive")
             }
+        }
+        if !spec.uidMappings.isEmpty {
             guard spec.uidMappings.host(0) != nil, spec.gidMappings.host(0) != nil else {
                 throw EngineError(.invalid, "--uidmap and --gidmap must map the container's user and group 0")
             }

@@ -14,6 +14,7 @@ enum InspectCommand {
         flags: {
             RemoteInspection.flags() + [
                 Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json"),
+                size,
                 Flag(
                     "type", .choice(["all", "container", "image", "volume"]), default: "all",
                     "Kind of object to look for"),
@@ -27,7 +28,7 @@ enum InspectCommand {
         return try inspect(values) { name in
             if type == "all" || type == "container" {
                 do {
-                    return try engine.inspect(engine.find(name))
+                    return try engine.inspect(engine.find(name), sized: values.bool("size"))
                 } catch let error as EngineError where error.code == .notFound && type == "all" {}
             }
             if type == "all" || type == "image" {
@@ -43,6 +44,8 @@ enum InspectCommand {
             throw EngineError(.notFound, "no such object: \"\(name)\"")
         }
     }
+
+    static let size = Flag("size", short: "s", .bool, "Show what the files of containers take")
 
     private static func inspectElsewhere(_ values: Values) -> Int32 {
         CopyFlags.withExitCodes {
@@ -77,9 +80,15 @@ enum ContainerInspectCommand {
         "inspect", usage: "[OPTIONS] CONTAINER [CONTAINER...]",
         summary: "Show the configuration of containers",
         arguments: .atLeast(1), completing: .objects("containers"),
-        flags: { [Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json")] },
+        flags: {
+            [
+                Flag("format", short: "f", .string("TEMPLATE"), "Print by a Go template, or json"),
+                InspectCommand.size,
+            ]
+        },
         run: { values in
             let engine = try GlobalFlags.engine(values)
-            return try InspectCommand.inspect(values) { try engine.inspect(engine.find($0)) }
+            let sized = values.bool("size")
+            return try InspectCommand.inspect(values) { try engine.inspect(engine.find($0), sized: sized) }
         })
 }

@@ -24,6 +24,9 @@ enum ImagesCommand {
                 Flag("no-trunc", .bool, "Do not truncate output"),
                 Flag("noheading", short: "n", .bool, "Leave the heading out"),
                 Flag("quiet", short: "q", .bool, "Show IDs only"),
+                Flag(
+                    "sort", .choice(["created", "id", "repository", "size", "tag"]),
+                    "Sort by: created (the newest first), id, repository, size, tag"),
             ]
         }, run: run)
 
@@ -37,16 +40,14 @@ enum ImagesCommand {
         }
         var rows: [(id: String, json: JSON)] = []
         let truncate = !values.bool("no-trunc")
-        for image in images {
-            for (repository, tag) in names(of: image) {
-                if let wanted = values.arguments.first,
-                    !ImageFilter.matches(wanted, repository: repository, tag: tag)
-                {
-                    continue
-                }
-                let id = truncate ? String(image.id.hex.prefix(12)) : image.id.description
-                rows.append((id, row(image, id: id, repository: repository, tag: tag)))
+        for line in sorted(images.flatMap(lines), by: values.string("sort")) {
+            if let wanted = values.arguments.first,
+                !ImageFilter.matches(wanted, repository: line.repository, tag: line.tag)
+            {
+                continue
             }
+            let id = truncate ? String(line.image.id.hex.prefix(12)) : line.image.id.description
+            rows.append((id, row(line.image, id: id, repository: line.repository, tag: line.tag)))
         }
         if values.bool("quiet") {
             var seen: Set<String> = []
@@ -65,6 +66,30 @@ enum ImagesCommand {
             ])
         Output.print(try format.render(rows.map(\.json), heading: !values.bool("noheading")))
         return 0
+    }
+
+    private typealias Line = (image: ImageRecord, repository: String, tag: String)
+
+    private static func lines(of image: ImageRecord) -> [Line] {
+        names(of: image).map { (image, $0.repository, $0.tag) }
+    }
+
+    /// As podman does; equal ones stay as they were.
+    private static func sorted(_ lines: [Line], by key: String?) -> [Line] {
+        func created(_ line: Line) -> Timestamp {
+            line.image.created.flatMap(Timestamp.init(parsing:)) ?? Timestamp(seconds: 0)
+        }
+        func isBefore(_ left: Line, _ right: Line) -> Bool {
+            switch key {
+            case "created": created(right) < created(left)
+            case "id": left.image.id.hex < right.image.id.hex
+            case "repository": left.repository < right.repository
+            case "size": left.image.size < right.image.size
+            case "tag": left.tag < right.tag
+            default: false
+            }
+        }
+        return lines.sorted(by: isBefore)
     }
 
     /// One line a name; one with `<none>` for an image without any.

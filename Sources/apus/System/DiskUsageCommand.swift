@@ -84,7 +84,7 @@ enum DiskUsageCommand {
                 "Size": "SIZE", "RunningFor": "CREATED", "Status": "STATUS", "Names": "NAMES",
             ],
             containers.map { summary in
-                var row = PsCommand.row(summary, truncate: true).object!
+                var row = PsCommand.row(summary, nil, truncate: true).object!
                 row["Size"] = .string(Human.size(usage.snapshots[summary.record.id] ?? 0))
                 row["Volumes"] = .integer(Int64(summary.record.spec.mounts.count { $0.kind == .volume }))
                 return .object(row)

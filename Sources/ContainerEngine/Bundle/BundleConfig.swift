@@ -1,0 +1,62 @@
+import ContainerRuntime
+import OCISpec
+
+/// A bundle's `config.json`, made from an image's configuration
+/// (image-spec, conversion.md).
+enum BundleConfig {
+    /// What every runtime reads.
+    private static let version = "1.0.2"
+
+    /// - Parameter root: the image's files, in which users are looked up.
+    static func make(_ image: ImageConfig, root: Int32) throws(EngineError) -> RuntimeConfig {
+        let defaults = image.config
+        let user = try ContainerUser.resolve(defaults.user, root: root)
+        var config = DefaultConfig.config(version)
+        config.root = RootSpec(path: "rootfs")
+        if var process = config.process {
+            process.user = User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGids)
+            let arguments = defaults.entrypoint + defaults.cmd
+            if !arguments.isEmpty { process.args = arguments }
+            if !defaults.workingDir.isEmpty { process.cwd = PathText.normalized(defaults.workingDir) }
+            process.env = environment(process.env, defaults.env, home: user.home)
+            if user.uid != 0 {
+                // Without these the change of user would take them.
+                let permitted = process.capabilities?.permitted
+                process.capabilities?.inheritable = permitted
+                process.capabilities?.ambient = permitted
+            }
+            config.process = process
+        }
+        let taken = Set(config.mounts.map(\.destination))
+        for volume in defaults.volumes.map(PathText.normalized) where volume != "/" && !taken.contains(volume)
+        {
+            config.mounts.append(
+                MountSpec(
+                    destination: volume, type: "tmpfs", source: "none",
+                    options: ["rw", "nosuid", "nodev", "noexec", "relatime"]))
+        }
+        config.annotations = annotations(image)
+        return config
+    }
+
+    private static func environment(_ base: [String], _ image: [String], home: String) -> [String] {
+        func name(_ assignment: String) -> Substring { assignment.prefix { $0 != "=" } }
+        let named = Set(image.map(name))
+        return base.filter { !named.contains(name($0)) } + image
+            + (named.contains("HOME") ? [] : ["HOME=\(home)"])
+    }
+
+    /// Labels say more than what follows from the other fields.
+    private static func annotations(_ image: ImageConfig) -> [String: String] {
+        var annotations: [String: String] = [:]
+        for (name, value) in [
+            ("os", image.os), ("architecture", image.architecture), ("variant", image.variant),
+            ("os.version", image.osVersion), ("os.features", image.osFeatures.joined(separator: ",")),
+            ("author", image.author), ("created", image.created), ("stopSignal", image.config.stopSignal),
+            ("exposedPorts", image.config.exposedPorts.joined(separator: ",")),
+        ] {
+            if let value, !value.isEmpty { annotations["org.opencontainers.image.\(name)"] = value }
+        }
+        return annotations.merging(image.config.labels) { $1 }
+    }
+}
