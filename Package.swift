@@ -155,7 +155,7 @@ let package = Package(
             ]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
-        tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem"]),
+        tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem", "JSONText"]),
         tests("GoTemplateTests", ["JSONText", "GoTemplate"]),
         tests("NetlinkTests", ["LinuxSystem"]),
         tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),

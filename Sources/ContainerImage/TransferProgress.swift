@@ -25,6 +25,8 @@ public enum LayerProgress: Sendable, Equatable {
     case downloading(done: Int64, size: Int64)
     /// Verified and unpacked, or sent.
     case done
+    /// Done, of parts: so many of the blob's bytes were fetched, the rest was here.
+    case assembled(fetched: Int64, size: Int64)
     /// It was here before.
     case reused
     case failed

@@ -16,23 +16,31 @@ struct PaxRecords {
     init() {}
 
     init(parsing bytes: [UInt8]) throws(ArchiveError) {
+        self.init()
+        try Self.walk(bytes) { key, value throws(ArchiveError) in try take(key, value) }
+    }
+
+    /// - Parameter body: gets each record's keyword and value.
+    static func walk(
+        _ bytes: [UInt8], _ body: (ArraySlice<UInt8>, ArraySlice<UInt8>) throws(ArchiveError) -> Void
+    ) throws(ArchiveError) {
         var rest = bytes[...]
         while !rest.isEmpty {
             // "%d %s=%s\n": the length counts itself and the newline.
             guard let space = rest.prefix(12).firstIndex(of: 0x20),
-                let length = Self.decimal(rest[..<space]),
+                let length = decimal(rest[..<space]),
                 length > space - rest.startIndex + 2, length <= rest.count
             else {
                 // Zeros at the end are padding that a writer counted in.
                 if rest.allSatisfy({ $0 == 0 }) { return }
-                throw Self.malformed
+                throw malformed
             }
             let end = rest.startIndex + Int(length)
             let record = rest[(space + 1)..<(end - 1)]
             guard rest[end - 1] == 0x0A, let equals = record.firstIndex(of: UInt8(ascii: "=")),
                 equals > record.startIndex
-            else { throw Self.malformed }
-            try take(record[..<equals], record[(equals + 1)...])
+            else { throw malformed }
+            try body(record[..<equals], record[(equals + 1)...])
             rest = rest[end...]
         }
     }

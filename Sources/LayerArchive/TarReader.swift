@@ -27,6 +27,10 @@ public final class TarReader {
     private var ended = false
     /// The bytes of archive that were consumed: after `next()`, where the entry's contents begin.
     public private(set) var position: Int64 = 0
+    /// Whether headers and padding are kept as they stand, for `takeRaw`.
+    var keepsRaw = false
+    private var raw: [UInt8] = []
+    private static let rawLimit = 32 << 20
 
     public init(_ source: any ByteSource) { self.source = source }
 
@@ -263,21 +267,47 @@ public final class TarReader {
             }
         }
         let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[start..<start + count])
+        try keep(bytes)
         start += count
         position += Int64(count)
         return bytes
     }
 
+    private func keep(_ bytes: UnsafeRawBufferPointer) throws(ArchiveError) {
+        guard keepsRaw else { return }
+        guard raw.count + bytes.count <= Self.rawLimit else {
+            throw ArchiveError(.limitExceeded, "more than \(Self.rawLimit) bytes of tar headers in a row")
+        }
+        raw.append(contentsOf: bytes)
+    }
+
+    /// What stood between the last contents that were read and here.
+    func takeRaw() -> [UInt8] {
+        defer { raw = [] }
+        return raw
+    }
+
+    /// What follows the archive's end.
+    func rest(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        while true {
+            if end > start { try body(UnsafeRawBufferPointer(rebasing: buffer.bytes[start..<end])) }
+            start = 0
+            end = try source.read(into: buffer.bytes)
+            if end == 0 { return }
+        }
+    }
+
     private func skip(_ count: Int64) throws {
         var left = count
         while left > 0 {
-            if start == end, left > streamBufferSize, let seeking = source as? any SkippingSource {
+            if start == end, left > streamBufferSize, !keepsRaw, let seeking = source as? any SkippingSource {
                 try seeking.skip(left)
                 position += left
                 return
             }
             if start == end { try fill(1) }
             let step = Int(min(left, Int64(end - start)))
+            try keep(UnsafeRawBufferPointer(rebasing: buffer.bytes[start..<start + step]))
             start += step
             position += Int64(step)
             left -= Int64(step)

@@ -22,6 +22,8 @@ public struct RegistryError: Error, Equatable, Sendable, CustomStringConvertible
         case malformed
         /// An answer larger than what we accept.
         case tooLarge
+        /// Parts of a blob are not to be had.
+        case noRanges
         case cancelled
         /// What was to be sent could not be read.
         case source

@@ -1,7 +1,7 @@
 import LinuxSystem
 import Synchronization
 
-/// A TCP proxy that breaks the first connections that send much.
+/// A TCP proxy that breaks the first connections that send much, and counts what comes back.
 final class CuttingProxy: Sendable {
     let port: UInt16
     private let listener: Int32
@@ -9,11 +9,17 @@ final class CuttingProxy: Sendable {
     private let limit: Int
     private let cuts: Mutex<Int>
     var cutsLeft: Int { cuts.withLock { $0 } }
+    private let hidesRanges: Bool
+    private let answered_ = Mutex(0)
+    /// The bytes that went to clients.
+    var answered: Int { answered_.withLock { $0 } }
 
     /// - Parameters:
     ///   - host: `localhost:PORT`
     ///   - limit: the bytes from a client after which its connection is cut.
-    init(to host: String, cuts: Int, after limit: Int) throws {
+    ///   - hidesRanges: the server does not get to see that only a part is wanted.
+    init(to host: String, cuts: Int = 0, after limit: Int = 0, hidesRanges: Bool = false) throws {
+        self.hidesRanges = hidesRanges
         target = UInt16(host.split(separator: ":")[1])!
         self.limit = limit
         self.cuts = Mutex(cuts)
@@ -70,10 +76,21 @@ final class CuttingProxy: Sendable {
                     }
                     if cut { return }
                 }
-                guard (try? FD.writeAll(index == 0 ? server : client, Array(buffer[..<count]))) != nil else {
-                    return
+                var part = Array(buffer[..<count])
+                if index == 1 {
+                    answered_.withLock { $0 += count }
+                } else if hidesRanges {
+                    hide("\r\nRange:", in: &part)
                 }
+                guard (try? FD.writeAll(index == 0 ? server : client, part)) != nil else { return }
             }
+        }
+    }
+
+    private func hide(_ name: String, in bytes: inout [UInt8]) {
+        let wanted = Array(name.utf8)
+        for start in bytes.indices where bytes[start...].starts(with: wanted) {
+            bytes[start + 2] = UInt8(ascii: "X")
         }
     }
 

@@ -177,6 +177,15 @@ final class Recorder: TransferProgress {
     func layer(_ digest: Digest, _ state: LayerProgress) { log.withLock { $0.append((digest, state)) } }
 
     func count(_ state: LayerProgress) -> Int { log.withLock { $0.count { $0.1 == state } } }
+
+    /// Layers of which only parts came.
+    var assembled: [(fetched: Int64, size: Int64)] {
+        log.withLock { log in
+            log.compactMap { _, state in
+                if case .assembled(let fetched, let size) = state { (fetched, size) } else { nil }
+            }
+        }
+    }
 }
 
 extension Store {

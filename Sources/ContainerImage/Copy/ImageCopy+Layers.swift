@@ -6,7 +6,21 @@ internal import OCISpec
 enum LayerForm: Sendable, Equatable {
     case asIs
     case compressed(Compression)
+    /// As zstd:chunked.
+    case chunked
     case plain
+
+    var isZstd: Bool { self == .chunked || self == .compressed(.zstd) }
+
+    /// Of the layer that is made; nil for the one that was there.
+    var mediaType: String? {
+        switch self {
+        case .asIs: nil
+        case .compressed(let compression): compression.layerType
+        case .chunked: Compression.zstd.layerType
+        case .plain: MediaType.ociLayer
+        }
+    }
 }
 
 struct CopiedLayer: Sendable {
@@ -47,17 +61,23 @@ extension ImageCopy {
             }
             if isForeign(descriptor) { return layer }
             layer.compression = try source.compression(of: descriptor, digest)
-            layer.form = wanted(layer.compression)
+            layer.form = wanted(layer)
             if layer.diffID == nil { layer.form = .asIs }
             return layer
         }
     }
 
-    private func wanted(_ present: Compression) -> LayerForm {
+    private func wanted(_ layer: CopiedLayer) -> LayerForm {
+        let present = layer.compression
         if destination.traits.layers == .plain || form.decompresses {
             return present == .none ? .asIs : .plain
         }
         if let asked = form.compression ?? (form.again ? .gzip : nil) {
+            if form.isChunked {
+                let descriptor = layer.descriptor
+                let known = ChunkedLayer(annotations: descriptor.annotations, size: descriptor.size)
+                return form.again || present != .zstd || known == nil ? .chunked : .asIs
+            }
             return form.again || asked != present ? .compressed(asked) : .asIs
         }
         return destination.traits.layers == .compressed && present == .none ? .compressed(.gzip) : .asIs
@@ -142,22 +162,44 @@ extension ImageCopy {
             // A tar's header says how long its contents are: inflated twice, and kept nowhere.
             return OutgoingBlob(digest: diffID, size: try plain().drain(), diffID: diffID, open: plain)
         case .compressed(let compression):
-            return try spooled(plain(), compression, diffID)
+            return try spooled(plain(), diffID) { tar, sink in
+                try compress(tar, compression, to: sink)
+                return [:]
+            }
+        case .chunked:
+            return try spooled(plain(), diffID) { tar, sink in
+                let made = try ChunkedCompressor(to: sink, level: form.level).compress(tar)
+                if let obstacle = made.obstacle {
+                    progress.warning(
+                        "the layer \(layer.digest) becomes plain zstd: zstd:chunked cannot describe \(obstacle)"
+                    )
+                }
+                return made.annotations
+            }
         default:
-            return try spooled(plain(), .none, diffID)
+            return try spooled(plain(), diffID) { tar, sink in
+                try compress(tar, .none, to: sink)
+                return [:]
+            }
         }
     }
 
+    private func compress(_ tar: any ByteSource, _ compression: Compression, to sink: any ByteSink) throws {
+        let compressing = try CompressingSink(compression, to: sink, level: form.level)
+        try tar.copy(to: compressing)
+        try compressing.finish()
+    }
+
+    /// - Parameter write: gives the annotations of the blob that it writes.
     private func spooled(
-        _ tar: any ByteSource, _ compression: Compression, _ diffID: Digest
+        _ tar: any ByteSource, _ diffID: Digest,
+        _ write: (any ByteSource, any ByteSink) throws -> [String: String]
     ) throws -> OutgoingBlob {
         let file = SharedFile(try makeScratch(), path: "a temporary file")
         let sink = HashingSink(DescriptorSink(file.raw))
-        let compressing = try CompressingSink(compression, to: sink, level: form.level)
-        try ProgressSource(tar, diffID, -1, SilentProgress(), stop).copy(to: compressing)
-        try compressing.finish()
+        let annotations = try write(ProgressSource(tar, diffID, -1, SilentProgress(), stop), sink)
         let size = sink.count
-        return OutgoingBlob(digest: sink.digest, size: size, diffID: diffID) {
+        return OutgoingBlob(digest: sink.digest, size: size, diffID: diffID, annotations: annotations) {
             FileRange(file, offset: 0, size: size)
         }
     }

@@ -139,7 +139,7 @@ struct ImageCopy: Sendable {
         let config = try SourceConfig(original, of: source)
         let layers = try plans(original, config)
         let own: ManifestFormat = type == MediaType.dockerManifest ? .v2s2 : .oci
-        let hasNewZstd = layers.contains { $0.form == .compressed(.zstd) }
+        let hasNewZstd = layers.contains { $0.form.isZstd }
         let target = try format(of: own, hasNewZstd: hasNewZstd)
         if target == .v2s2, hasNewZstd { throw ManifestConversion.noZstd }
         if layers.contains(where: { $0.form != .asIs }) { try refuseChange("a layer") }
@@ -156,14 +156,10 @@ struct ImageCopy: Sendable {
         let outgoing = try put(layers)
         var manifest = original
         for (position, plan) in layers.enumerated() {
-            guard case .compressed(let compression) = plan.form else {
-                if plan.form == .plain {
-                    manifest.layers[position] = described(outgoing[position], MediaType.ociLayer)
-                }
-                continue
-            }
-            manifest.layers[position] = described(
-                outgoing[position], compression.layerType ?? original.layers[position].mediaType)
+            guard let type = plan.form.mediaType else { continue }
+            let blob = outgoing[position]
+            manifest.layers[position] = ContentDescriptor(
+                mediaType: type, digest: "\(blob.digest)", size: blob.size, annotations: blob.annotations)
         }
         progress.note("Copying config \(config.digest.short) done")
         try destination.put(config: config.blob)
@@ -185,10 +181,6 @@ struct ImageCopy: Sendable {
                 layers: outgoing)
         }
         return result
-    }
-
-    private func described(_ blob: OutgoingBlob, _ type: String) -> ContentDescriptor {
-        ContentDescriptor(mediaType: type, digest: "\(blob.digest)", size: blob.size)
     }
 
     /// - Throws: `configuration` when the digests were to stay.

@@ -80,6 +80,8 @@ struct OutgoingBlob: Sendable {
     var size: Int64
     /// Of the plain tar; nil for what is no layer of a file system.
     var diffID: Digest?
+    /// For the descriptor of a layer that was made on the way.
+    var annotations: [String: String] = [:]
     var open: @Sendable () throws -> any ByteSource
     /// A repository of a registry, other than one, that may have it.
     var origin: @Sendable (_ registry: String, _ repository: String) throws -> String? = { _, _ in nil }

@@ -5,8 +5,9 @@ internal import RegistryClient
 internal import Synchronization
 
 /// A registry's image, from the first of its mirrors that has it.
-final class RegistryProvider: ImageProvider {
+final class RegistryProvider: RangedProvider {
     let name: String
+    let meter = TransferMeter()
     /// What the caller does, for messages.
     private let verb: String
     private let reference: ImageReference
@@ -58,7 +59,14 @@ final class RegistryProvider: ImageProvider {
     }
 
     func blob(_ descriptor: ContentDescriptor, _ digest: Digest) throws(ImageError) -> any ByteSource {
-        client.blob(repository, digest: digest, size: descriptor.size)
+        MeasuredSource(client.blob(repository, digest: digest, size: descriptor.size), meter)
+    }
+
+    func blob(
+        _ descriptor: ContentDescriptor, _ digest: Digest, range: Range<Int64>
+    ) throws -> any ByteSource {
+        MeasuredSource(
+            client.blob(repository, digest: digest, size: descriptor.size, range: range), meter)
     }
 
     func origin(

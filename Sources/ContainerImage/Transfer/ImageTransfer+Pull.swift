@@ -104,9 +104,13 @@ extension ImageTransfer {
                 digest: image.configDigest, size: Int64(image.configBytes.count),
                 from: BytesSource(image.configBytes))
         }
+        let pull = (provider as? any RangedProvider).map {
+            DeltaPull($0, LocalFrames(store, repository: names.first?.repository), assuming: assumedRate)
+        }
         let plans = image.layers.map { layer in
             LayerPlan(
                 label: layer.digest, diffID: layer.diffID, blob: layer.digest, size: layer.descriptor.size,
+                delta: pull?.layer(layer.descriptor, layer.digest),
                 open: { try provider.blob(layer.descriptor, layer.digest) })
         }
         _ = try ingest(plans, name: provider.name, stop: stop)

@@ -9,6 +9,8 @@ public struct PushForm: Sendable {
     public var format: ManifestFormat?
     /// nil for the layers' own; what was never compressed is, by gzip.
     public var compression: Compression?
+    /// With zstd: as zstd:chunked.
+    public var isChunked = false
     /// 1 to 9 for gzip, 1 to 20 for zstd; nil for the usual one.
     public var level: Int?
     /// Compress also what is compressed as it should be.
@@ -31,6 +33,15 @@ public struct PushForm: Sendable {
         self.compression = compression
         self.level = level
         self.again = again
+    }
+
+    /// What `compress(as:)` takes.
+    public static let compressionNames = ["gzip", "zstd", "zstd:chunked"]
+
+    /// - Parameter name: nil leaves the layers' own.
+    public mutating func compress(as name: String?) {
+        isChunked = name == "zstd:chunked"
+        compression = isChunked ? .zstd : name.flatMap(Compression.init)
     }
 }
 

@@ -10,6 +10,8 @@ struct LayerPlan: Sendable {
     /// Of the bytes that `open` gives; nil when nobody said.
     var blob: Digest?
     var size: Int64?
+    /// The way in parts, where there is one.
+    var delta: LayerDelta?
     var open: @Sendable () throws -> any ByteSource
 }
 
@@ -24,10 +26,17 @@ extension ImageTransfer {
             let infos = try Threads.parallel(limit: max(1, options.threads), order, stop: stop) { index in
                 let plan = plans[index]
                 do {
-                    let info = try store.ingestLayer(
-                        blob: plan.blob, size: plan.size, diffID: plan.diffID,
-                        from: try ProgressSource(plan.open(), plan.label, plan.size ?? -1, progress, stop))
-                    progress.layer(plan.label, info.reused ? .reused : .done)
+                    let info: LayerInfo
+                    do {
+                        info = try add(plan, stop) { try plan.delta?.source() ?? plan.open() }
+                    } catch  where plan.delta?.giveUp(after: error) == true {
+                        info = try add(plan, stop, plan.open)
+                    }
+                    if let fetched = plan.delta?.fetched, let size = plan.size {
+                        progress.layer(plan.label, .assembled(fetched: fetched, size: size))
+                    } else {
+                        progress.layer(plan.label, info.reused ? .reused : .done)
+                    }
                     return info
                 } catch {
                     progress.layer(plan.label, .failed)
@@ -40,6 +49,14 @@ extension ImageTransfer {
         } catch {
             throw ImageError("pull \(name)", any: error)
         }
+    }
+
+    private func add(
+        _ plan: LayerPlan, _ stop: StopFlag, _ open: () throws -> any ByteSource
+    ) throws(StorageError) -> LayerInfo {
+        try store.ingestLayer(
+            blob: plan.blob, size: plan.size, diffID: plan.diffID,
+            from: try ProgressSource(open(), plan.label, plan.size ?? -1, progress, stop))
     }
 }
 

@@ -27,7 +27,7 @@ enum CopyCommand {
             Flag("all", short: "a", .bool, "Copy all images of a list"),
             Flag("dest-compress", .bool, "Compress plain layers (dir: only)"),
             Flag(
-                "dest-compress-format", .choice(["gzip", "zstd"]),
+                "dest-compress-format", .choice(PushForm.compressionNames),
                 "Compress the layers that are not compressed like this"),
             Flag(
                 "dest-compress-level", .integer("LEVEL"),
@@ -94,8 +94,8 @@ enum CopyCommand {
     private static func form(_ values: Values, _ destination: ImageSource) throws -> PushForm {
         var form = PushForm(
             format: values.string("format").flatMap(ManifestFormat.init),
-            compression: values.string("dest-compress-format").flatMap(Compression.init),
             level: values.int("dest-compress-level"), again: values.bool("dest-force-compress-format"))
+        form.compress(as: values.string("dest-compress-format"))
         form.keepsPlainLayers = values.bool("dest-oci-accept-uncompressed-layers")
         form.preservesDigests = values.bool("preserve-digests")
         if case .directory = destination {

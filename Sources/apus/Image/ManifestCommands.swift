@@ -151,7 +151,7 @@ enum ManifestCommands {
             registryFlags() + [
                 Flag("all", .bool, default: "true", "Push the images too, not only the list"),
                 Flag(
-                    "compression-format", .choice(["gzip", "zstd"]),
+                    "compression-format", .choice(PushForm.compressionNames),
                     "Compress the layers that are not compressed like this"),
                 Flag(
                     "digestfile", .string("FILE"), "Write the digest of the pushed list to FILE",
@@ -169,7 +169,7 @@ enum ManifestCommands {
             let list = try lists.require(values.arguments[0])
             let text = values.arguments.count > 1 ? values.arguments[1] : list.name
             var form = PushForm(format: values.string("format").flatMap(ManifestFormat.init))
-            form.compression = values.string("compression-format").flatMap(Compression.init)
+            form.compress(as: values.string("compression-format"))
             form.signing = try TrustFlags.signing(values)
             let digest = try lists.push(
                 list, to: ImageSource(parsing: text), all: values.bool("all"), form: form)

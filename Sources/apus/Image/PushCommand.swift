@@ -19,7 +19,7 @@ enum PushCommand {
                         "all-tags", short: "a", .bool, "Push all tags of the repository that IMAGE names"),
                     Flag("compress", .bool, "Compress plain layers in a dir: destination, too"),
                     Flag(
-                        "compression-format", .choice(["gzip", "zstd"]),
+                        "compression-format", .choice(PushForm.compressionNames),
                         "Compress the layers that are not compressed like this"),
                     Flag(
                         "compression-level", .integer("LEVEL"),
@@ -85,8 +85,8 @@ enum PushCommand {
     private static func form(_ values: Values) throws -> PushForm {
         var form = PushForm(
             format: values.string("format").flatMap(ManifestFormat.init),
-            compression: values.string("compression-format").flatMap(Compression.init),
             level: values.int("compression-level"), again: values.bool("force-compression"))
+        form.compress(as: values.string("compression-format"))
         form.compressesDirectory = values.bool("compress")
         try checkLevel(form, flag: "compression-level")
         return form

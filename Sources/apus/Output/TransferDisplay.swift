@@ -38,6 +38,8 @@ final class TransferDisplay: TransferProgress {
             if style == .lines {
                 switch progress {
                 case .done: write("Copying blob \(short(digest)) done\n")
+                case .assembled(let fetched, let size):
+                    write("Copying blob \(short(digest)) done\(Self.parts(fetched, of: size))\n")
                 case .reused: write("Copying blob \(short(digest)) skipped: already exists\n")
                 default: break
                 }
@@ -90,6 +92,7 @@ final class TransferDisplay: TransferProgress {
             fraction = size > 0 ? min(1, Double(done) / Double(size)) : 0
             tail = " \(Human.size(done)) / \(size >= 0 ? Human.size(size) : "?")"
         case .done: return head + "done"
+        case .assembled(let fetched, let size): return head + "done" + Self.parts(fetched, of: size)
         case .reused: return head + "skipped: already exists"
         case .failed: return head + "failed"
         }
@@ -98,6 +101,14 @@ final class TransferDisplay: TransferProgress {
         let filled = Int(Double(width) * fraction)
         return head + "[" + String(repeating: "=", count: filled) + (filled < width ? ">" : "")
             + String(repeating: "-", count: max(0, width - filled - 1)) + "]" + tail
+    }
+
+    /// In podman's words, for what was not fetched because it is here.
+    private static func parts(_ fetched: Int64, of size: Int64) -> String {
+        let skipped = max(0, size - fetched)
+        let percent = size > 0 ? skipped * 100 / size : 0
+        return
+            " | \(Human.size(fetched)) / \(Human.size(size)) (skipped: \(Human.size(skipped)) = \(percent)%)"
     }
 
     private func short(_ digest: Digest) -> String { String(digest.hex.prefix(12)) }
