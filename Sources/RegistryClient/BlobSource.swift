@@ -2,7 +2,7 @@ public import LayerArchive
 
 /// The bytes of a blob as they come from a registry. When the connection
 /// breaks, a new one asks for the rest.
-public final class BlobSource: ByteSource {
+public final class BlobSource: ResumableSource {
     private let client: RegistryClient
     private let repository: Repository
     private let digest: Digest
@@ -13,6 +13,7 @@ public final class BlobSource: ByteSource {
     private var attempts: Attempts
     private var positionOfLastFailure: Int64 = 0
     private var ended = false
+    public private(set) var wasInterrupted = false
 
     init(_ client: RegistryClient, _ repository: Repository, _ digest: Digest, size: Int64) {
         self.client = client
@@ -22,8 +23,20 @@ public final class BlobSource: ByteSource {
         attempts = Attempts(client.options)
     }
 
+    public func resume(at position: Int64) -> Bool {
+        self.position = position
+        positionOfLastFailure = position
+        ended = position == size
+        return position <= size
+    }
+
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        try readTyped(into: buffer)
+        do {
+            return try readTyped(into: buffer)
+        } catch {
+            wasInterrupted = error.isTransient || error.code == .cancelled
+            throw error
+        }
     }
 
     private func readTyped(into buffer: UnsafeMutableRawBufferPointer) throws(RegistryError) -> Int {
