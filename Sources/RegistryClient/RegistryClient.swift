@@ -155,10 +155,8 @@ extension RegistryClient {
             request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
             let exchange: HTTPExchange
             do throws(RegistryError) {
-                exchange = try follow(
-                    HTTPExchange(request, session: session), headers: headers,
-                    downgrade: downgrade || insecure,
-                    session: session)
+                exchange = try .following(
+                    request, headers: headers, downgrade: downgrade || insecure, session: session)
             } catch {
                 if schemes.count > 1,
                     error.failedHandshake || error.neverConnected || error.code == .malformed
@@ -196,53 +194,14 @@ extension RegistryClient {
                         var request = request
                         request.tls = settings
                         request.stop = self.options.stop
-                        return try self.follow(
-                            HTTPExchange(request, session: session), headers: [], downgrade: insecure,
-                            session: session)
+                        return try .following(
+                            request, headers: [], downgrade: insecure, session: session)
                     }
                     continue
                 }
             }
             throw failure(exchange, body)
         }
-    }
-
-    /// Follows redirections, at most ten. Credentials stay with the origin that they are for.
-    private func follow(
-        _ first: HTTPExchange, headers: [String], downgrade: Bool, session: HTTPSession
-    ) throws(RegistryError) -> HTTPExchange {
-        var exchange = first
-        for _ in 0..<10 {
-            let old = exchange.request
-            // What changes something is not sent anywhere else: a redirection ends it.
-            guard [301, 302, 303, 307, 308].contains(exchange.status), ["GET", "HEAD"].contains(old.method)
-            else { return exchange }
-            let location = exchange.redirection
-            guard let location, let url = HTTPURL(location) else {
-                throw RegistryError(
-                    .malformed, old.name, status: exchange.status,
-                    "redirected to \"\((location ?? exchange.header("location") ?? "").printable(limit: 100))\", "
-                        + "which is no http or https URL")
-            }
-            guard url.scheme == "https" || old.url.scheme == "http" || downgrade else {
-                throw RegistryError(
-                    .tls, old.name, status: exchange.status,
-                    "redirected from https to plain http: \(url.withoutQuery)")
-            }
-            var next = HTTPRequest(url: url)
-            next.method = old.method
-            next.tls = old.tls
-            next.stop = old.stop
-            if url.origin == old.url.origin {
-                next.headers = old.headers
-            } else {
-                next.headers = headers
-                next.tls.certificate = nil
-                next.tls.key = nil
-            }
-            exchange = try HTTPExchange(next, session: session)
-        }
-        throw RegistryError(.malformed, first.request.name, "more than ten redirections")
     }
 
     private func url(_ scheme: String, _ host: String, _ path: String) throws(RegistryError) -> HTTPURL {

@@ -151,6 +151,30 @@ import Testing
         #expect(error?.code == .malformed)
     }
 
+    /// Ten, for a registry as for any web server.
+    @Test(arguments: [10, 11]) func redirectionsAreCounted(_ redirections: Int) throws {
+        let count = Mutex(0)
+        let server = try ScriptedServer { _ in
+            let isLast = count.withLock { count in
+                count += 1
+                return count > redirections
+            }
+            return isLast ? Response(200, [], "{}") : Response(302, ["Location: /further"])
+        }
+        defer { server.stop() }
+        func follow(_ body: () throws -> [UInt8]) throws {
+            count.withLock { $0 = 0 }
+            if redirections == 10 {
+                #expect(try body() == Array("{}".utf8))
+            } else {
+                let error = #expect(throws: RegistryError.self) { try body() }
+                #expect(error?.code == .malformed && error?.message == "more than 10 redirections")
+            }
+        }
+        try follow { try Self.client().manifest(Self.repository(server), reference: "latest").bytes }
+        try follow { try HTTPDownload("http://\(server.host)/file").readAll(limit: 100) }
+    }
+
     @Test func endlessRedirectionsEnd() throws {
         let server = try ScriptedServer { _ in Response(302, ["Location: /v2/a/b/manifests/latest"]) }
         defer { server.stop() }
