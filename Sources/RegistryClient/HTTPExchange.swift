@@ -117,9 +117,9 @@ final class HTTPExchange {
         }
     }
 
-    /// Lets libcurl work: whatever is ready, or up to a second of waiting.
+    /// Lets libcurl work: whatever is ready, or waits a while for more.
     private func drive() throws(RegistryError) {
-        if request.stop?.isRaised == true {
+        if request.stops.contains(where: \.isRaised) {
             throw RegistryError(.cancelled, request.name, "cancelled")
         }
         let waitsForHead = !headComplete
@@ -133,7 +133,7 @@ final class HTTPExchange {
         }
         // Not when there is something to go on with: of a paused transfer nothing is to be heard.
         if code == CURLM_OK, filled == 0, result == nil, !paused, waitsForHead == !headComplete {
-            code = curl.multiPoll(session.multi, nil, 0, 1000, nil)
+            code = curl.multiPoll(session.multi, nil, 0, 250, nil)
         }
         guard code == CURLM_OK else {
             throw RegistryError(.connection, request.name, "libcurl failed (\(code.rawValue))")

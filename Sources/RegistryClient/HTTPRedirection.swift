@@ -43,7 +43,7 @@ extension HTTPExchange {
         var next = HTTPRequest(url: url)
         next.method = request.method
         next.tls = request.tls
-        next.stop = request.stop
+        next.stops = request.stops
         if url.origin == request.url.origin {
             next.headers = request.headers
         } else {

@@ -14,8 +14,8 @@ struct HTTPRequest {
     var tls = TLSSettings()
     /// The path of a UNIX socket, in place of the URL's host.
     var socket: String?
-    /// Given up when raised.
-    var stop: StopFlag?
+    /// Given up when one is raised.
+    var stops: [StopFlag] = []
 
     /// As errors name it. The query may carry a signature: it stays out.
     var name: String { "\(form == nil ? method.lowercased() : "post") \(url.withoutQuery)" }
