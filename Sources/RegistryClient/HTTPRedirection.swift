@@ -13,7 +13,7 @@ extension HTTPExchange {
     static func following(
         _ request: HTTPRequest, headers: [String], downgrade: Bool, session: HTTPSession
     ) throws(RegistryError) -> HTTPExchange {
-        var exchange = try HTTPExchange(request, session: session)
+        var exchange = try sent(request, session: session)
         var count = 0
         // What changes something is not sent anywhere else: a redirection ends it.
         while [301, 302, 303, 307, 308].contains(exchange.status), ["GET", "HEAD"].contains(request.method) {
@@ -22,9 +22,25 @@ extension HTTPExchange {
             }
             count += 1
             let next = try exchange.redirected(headers: headers, downgrade: downgrade)
-            exchange = try HTTPExchange(next, session: session)
+            exchange = try sent(next, session: session)
         }
         return exchange
+    }
+
+    /// Who speaks HTTP/2 alone breaks off, in one way or another, when it is not offered.
+    private static func sent(
+        _ request: HTTPRequest, session: HTTPSession
+    ) throws(RegistryError) -> HTTPExchange {
+        do throws(RegistryError) {
+            return try HTTPExchange(request, session: session)
+        } catch {
+            guard request.isLarge, request.url.scheme == "https", !error.neverConnected,
+                [.connection, .tls, .malformed].contains(error.code)
+            else { throw error }
+            var request = request
+            request.isLarge = false
+            return try HTTPExchange(request, session: session)
+        }
     }
 
     private func redirected(headers: [String], downgrade: Bool) throws(RegistryError) -> HTTPRequest {
@@ -44,6 +60,7 @@ extension HTTPExchange {
         next.method = request.method
         next.tls = request.tls
         next.stops = request.stops
+        next.isLarge = request.isLarge
         if url.origin == request.url.origin {
             next.headers = request.headers
         } else {

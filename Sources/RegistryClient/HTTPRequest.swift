@@ -14,6 +14,8 @@ struct HTTPRequest {
     var tls = TLSSettings()
     /// The path of a UNIX socket, in place of the URL's host.
     var socket: String?
+    /// The answer is: it comes by HTTP/1.1 from who speaks it.
+    var isLarge = false
     /// Given up when one is raised.
     var stops: [StopFlag] = []
 

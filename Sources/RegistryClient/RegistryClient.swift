@@ -129,11 +129,12 @@ extension RegistryClient {
     ///   - mounting: another repository's name, for which rights are asked for too.
     ///   - downgrade: a redirection from https to http is followed,
     ///     because the caller knows the digest of what comes.
+    ///   - isLarge: what comes.
     ///   - stop: gives up as the options' does.
     func open(
         _ path: String, method: String = "GET", body: HTTPBody? = nil, of repository: Repository,
         mounting: String? = nil, headers: [String], downgrade: Bool, session: HTTPSession,
-        stop: StopFlag? = nil
+        isLarge: Bool = false, stop: StopFlag? = nil
     ) throws(RegistryError) -> HTTPExchange {
         let stops = [options.stop, stop].compactMap(\.self)
         let registry = repository.registry
@@ -158,6 +159,7 @@ extension RegistryClient {
             request.body = body
             request.tls = settings
             request.stops = stops
+            request.isLarge = isLarge
             request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
             let exchange: HTTPExchange
             do throws(RegistryError) {

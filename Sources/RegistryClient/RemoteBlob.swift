@@ -8,6 +8,9 @@ struct RemoteBlob: Sendable {
     let digest: Digest
     let size: Int64
 
+    /// In bytes: from here on another connection is worth while for the sake of HTTP/1.1.
+    private static let large: Int64 = 8 << 20
+
     /// Asks the registry for the bytes from `start` on, up to `end` where there is one.
     /// - Parameter ranged: also for those from 0 on, to learn whether the server gives ranges.
     /// - Returns: an answer with them (206), or with the whole blob (200).
@@ -19,7 +22,7 @@ struct RemoteBlob: Sendable {
         if ranged { headers.append(Self.header(start, end)) }
         let exchange = try client.open(
             "/v2/\(repository.name)/blobs/\(digest)", of: repository, headers: headers, downgrade: true,
-            session: session, stop: stop)
+            session: session, isLarge: size >= Self.large, stop: stop)
         try check(exchange, start, end)
         return exchange
     }

@@ -7,13 +7,16 @@ final class CuttingProxy: Sendable {
     private let listener: Int32
     private let target: UInt16
     private let limit: Int
+    private let ofAnswers: Bool
     private let cuts: Mutex<Int>
     var cutsLeft: Int { cuts.withLock { $0 } }
 
     /// - Parameters:
     ///   - host: `localhost:PORT`
     ///   - limit: the bytes from a client after which its connection is cut.
-    init(to host: String, cuts: Int, after limit: Int) throws {
+    ///   - ofAnswers: the bytes to a client.
+    init(to host: String, cuts: Int, after limit: Int, ofAnswers: Bool = false) throws {
+        self.ofAnswers = ofAnswers
         target = UInt16(host.split(separator: ":")[1])!
         self.limit = limit
         self.cuts = Mutex(cuts)
@@ -61,7 +64,7 @@ final class CuttingProxy: Sendable {
             for (index, event) in events.enumerated() where event.revents != 0 {
                 let count = read(event.fd, &buffer, buffer.count)
                 guard count > 0 else { return }
-                if index == 0 {
+                if (index == 0) != ofAnswers {
                     sent += count
                     let cut = cuts.withLock { left in
                         guard sent > limit, left > 0 else { return false }
