@@ -14,6 +14,8 @@ public struct PruneFilter: Sendable {
 
     public init() {}
 
+    var isEmpty: Bool { until == nil && labels.isEmpty && withoutLabels.isEmpty }
+
     func matches(created: Timestamp?, labels found: [String: String]) -> Bool {
         if let until { guard let created, created < until else { return false } }
         func has(_ label: String) -> Bool {
@@ -36,8 +38,8 @@ public struct Pruned: Sendable {
 }
 
 extension Engine {
-    /// Removes what nothing uses: stopped containers, images without a name
-    /// and, when asked for, volumes.
+    /// Removes what nothing uses: stopped containers, images without a name,
+    /// downloads that were cut short and, when asked for, volumes.
     /// - Parameter allImages: those with names too, if no container uses them.
     public func prune(allImages: Bool, volumes: Bool, filter: PruneFilter) throws(EngineError) -> Pruned {
         let before = try totalSize()
@@ -73,6 +75,8 @@ extension Engine {
                 }
             }
         }
+        // Nothing is known of what they are part of.
+        if filter.isEmpty { try engineErrors(nil, { try store.discardPartials() }) }
         pruned.reclaimed = max(0, before - (try totalSize()))
         return pruned
     }

@@ -25,7 +25,8 @@ extension Store {
     /// verifies the diffID, and unpacks. What is here already is not done
     /// again; of two that add the same layer the second waits and finds it.
     ///
-    /// It stays when an image that uses it is put under the same lease.
+    /// It stays when an image that uses it is put under the same lease. Of a download whose line
+    /// broke (`ResumableSource`) what came stays for the next who adds the layer.
     /// - Parameters:
     ///   - blob: the digest of the bytes that the source gives; nil when nobody said.
     ///   - size: their number; nil when nobody said.
@@ -34,7 +35,7 @@ extension Store {
     ///   - source: asked for only when the blob is not here.
     /// - Throws: `mismatch` when the bytes are not those that were announced,
     ///   `invalid` for an archive that breaks the rules, `source` when reading
-    ///   fails. Then nothing stays.
+    ///   fails. Then nothing else stays.
     public func ingestLayer(
         blob: Digest?, size: Int64?, diffID expected: Digest, chain: [Digest] = [],
         from source: @autoclosure () throws -> any ByteSource
@@ -57,9 +58,17 @@ extension Store {
             let local = try blob.flatMap { hasBlob($0) ? $0 : nil }.map { digest throws(StorageError) in
                 DescriptorSource(owning: try openBlob(digest))
             }
-            let added = try add(
-                local ?? source(), blob: blob, size: size, expected: expected, keepBlob: local == nil,
-                unpack: record == nil, lease)
+            func add(_ bytes: any ByteSource) throws -> LayerRecord {
+                try self.add(
+                    bytes, blob: blob, size: size, expected: expected, keepBlob: local == nil,
+                    unpack: record == nil, lease)
+            }
+            let added: LayerRecord
+            do {
+                added = try add(local ?? source())
+            } catch is ResumptionFailed {
+                added = try add(source())
+            }
             if let record {
                 // The blob that the layer came from may be gone one day; this one is as good.
                 if !hasBlob(record.blob) {
@@ -108,23 +117,17 @@ extension Store {
         unpack: Bool,
         _ lease: ContentLease, _ found: inout Digest?
     ) throws -> LayerRecord {
-        let blobPartial = lease.newPartial()
+        let incoming = keepBlob ? try IncomingBlob(source, blob, size: size, self, lease) : nil
         let layerPartial = lease.newPartial()
         do {
-            let verified: any ByteSource
-            let counted = blob == nil ? HashingSource(source) : nil
-            if let blob {
-                verified = VerifyingSource(source, expected: blob, size: size)
-            } else {
-                verified = counted!
-            }
-            var kept = verified
-            let blobFile = keepBlob ? NewFileSink(try createPartial(blobPartial)) : nil
-            if let blobFile { kept = TeeSource(verified, to: blobFile) }
+            let bytes = incoming?.source ?? source
+            let counted = blob == nil ? HashingSource(bytes) : nil
+            let verified: any ByteSource =
+                if let blob { VerifyingSource(bytes, expected: blob, size: size) } else { counted! }
             // Each of the three stages has a thread: download, digest and file of the blob;
             // inflating; digest and unpacking of the tar. A small layer is not worth it.
             let isLarge = size ?? .max > Self.smallLayer
-            let arriving = isLarge ? ReadAheadSource(kept) : kept
+            let arriving = isLarge ? ReadAheadSource(verified) : verified
             let inflated: any ByteSource = DecompressingSource(arriving)
             let tar = HashingSource(isLarge ? ReadAheadSource(inflated) : inflated)
 
@@ -137,7 +140,6 @@ extension Store {
             // What follows the archive's end belongs to the digests too.
             try tar.drain()
             try arriving.drain()
-            try blobFile?.finish()
             let diffID = tar.digest
             if let expected, diffID != expected {
                 throw StorageError(
@@ -152,7 +154,7 @@ extension Store {
             }
             let record = LayerRecord(size: layerSize, blob: digest)
             // The blob first: a layer's record names it.
-            if keepBlob { try publishBlob(blobPartial, digest) }
+            try incoming?.publish(as: digest)
             if unpack {
                 try File.replace(
                     layerPartial + "/layer.json", at: directory.raw, with: record.json.bytes(), durable: false
@@ -162,12 +164,15 @@ extension Store {
             found = diffID
             return record
         } catch {
-            try? File.unlink(blobPartial, at: directory.raw)
             try? discard(layerPartial, as: "layer")
+            let isOutdated = incoming?.abandon(after: error) == true
             try? emptyTrash()
-            throw error
+            throw isOutdated ? ResumptionFailed() : error
         }
     }
+
+    /// What was kept of a download has nothing to do with the blob: it is gone, and is to be fetched anew.
+    private struct ResumptionFailed: Error {}
 
     /// In bytes, of the blob.
     private static let smallLayer: Int64 = 256 << 10

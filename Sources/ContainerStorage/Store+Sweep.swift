@@ -50,6 +50,7 @@ extension Store {
         }
         // A lease does the rest when it is the first of a boot.
         if mayHoldContentOfEarlierBoots, try isContentFree() { _ = try lease() }
+        try sweepPartials()
         try emptyTrash()
         if stale { refreshIndex() }
         sweepLocks()

@@ -14,9 +14,9 @@ public struct StoreUsage: Sendable {
     }
 
     public var images: [Image]
-    /// Of all images together: what several have counts once.
+    /// Of all images together, and of downloads that were cut short: what several have counts once.
     public var imagesSize: Int64
-    /// What would be free without the images that no container uses.
+    /// What would be free without these downloads and the images that no container uses.
     public var imagesReclaimable: Int64
     /// Of each container's own files, by its id.
     public var snapshots: [String: Int64]
@@ -61,6 +61,7 @@ extension Store {
         for (id, parts) in parts where containers[id] != nil { needed.formUnion(parts) }
         let total = holders.keys.reduce(0) { $0 + sizes[$1]! }
         let kept = needed.reduce(0) { $0 + sizes[$1]! }
+        let partials = try partialsSize()
         var usage = StoreUsage(
             images: images.map { image in
                 let own = parts[image.id] ?? []
@@ -68,7 +69,8 @@ extension Store {
                     record: image, size: own.reduce(0) { $0 + sizes[$1]! },
                     unique: own.reduce(0) { $0 + (holders[$1] == 1 ? sizes[$1]! : 0) },
                     containers: containers[image.id] ?? 0)
-            }, imagesSize: total, imagesReclaimable: total - kept, snapshots: [:], volumes: [])
+            }, imagesSize: total + partials, imagesReclaimable: total - kept + partials, snapshots: [:],
+            volumes: [])
         for (id, driver) in snapshots {
             guard let driver = SnapshotterName(rawValue: driver) else { continue }
             let snapshotter = snapshotter(driver)

@@ -17,6 +17,7 @@ import LinuxSystem
 ///     volumes/NAME/_data
 ///     containers/ID/                                  the engine's
 ///     ingest/  trash/                                 what is being made and unmade
+///     partial/HEX                                     blobs whose download was cut short
 ///     locks/
 enum StoreLayout {
     static let database = "apus.db"
@@ -39,7 +40,8 @@ enum StoreLayout {
     /// `lost+found` is in the root of every fresh ext4.
     private static let known: Set<String> = [
         "oci-layout", "index.json", "blobs", "ingest", "trash", "volumes", "containers", "overlay", "vfs",
-        "btrfs", "erofs", "locks", "boot", "apus.db", "apus.db-wal", "apus.db-shm", "apus.db-journal",
+        "btrfs", "erofs", "partial", "locks", "boot", "apus.db", "apus.db-wal", "apus.db-shm",
+        "apus.db-journal",
         "lost+found",
     ]
 

@@ -60,7 +60,7 @@ extension Store {
     }
 
     /// Whether what is added next may need what the trash holds.
-    private func needsSpace() throws(StorageError) -> Bool {
+    func needsSpace() throws(StorageError) -> Bool {
         var status = statvfs()
         let raw = directory.raw
         _ = try storing("look at the file system of", root) { () throws(SystemError) in

@@ -23,6 +23,16 @@ public protocol SkippingSource: ByteSource {
     func skip(_ count: Int64) throws
 }
 
+/// A source that can begin further on: a download.
+public protocol ResumableSource: ByteSource {
+    /// Leaves out the first bytes, which are here already. Only before the first read.
+    /// - Returns: false when it cannot.
+    func resume(at position: Int64) -> Bool
+    /// Whether it ended early through nobody's fault, so that what came is worth keeping:
+    /// a connection broke, and nothing was refused or found to be wrong.
+    var wasInterrupted: Bool { get }
+}
+
 /// Where bytes go, one after another.
 public protocol ByteSink: AnyObject {
     /// Takes all the bytes.
@@ -180,6 +190,12 @@ public final class NewFileSink: ByteSink {
 
     public init(_ file: consuming Descriptor) {
         writer = HoleWriter(file.raw)
+        self.file = file
+    }
+
+    /// Goes on with a file that has so many bytes.
+    public init(_ file: consuming Descriptor, from position: Int64) throws(SystemError) {
+        writer = try HoleWriter(file.raw, from: position)
         self.file = file
     }
 

@@ -1,6 +1,6 @@
 import LinuxSystem
 
-/// Writes an empty file from its start and leaves long runs of zeros out: a
+/// Writes a file from its start, or goes on at its end, and leaves long runs of zeros out: a
 /// sparse file that was archived whole, as layers hold them (image-spec,
 /// layer.md, "File Types"), is sparse again.
 struct HoleWriter {
@@ -16,6 +16,14 @@ struct HoleWriter {
     private var writtenBack: Int64 = 0
 
     init(_ file: Int32) { self.file = file }
+
+    /// Goes on where so many bytes are in the file already.
+    init(_ file: Int32, from position: Int64) throws(SystemError) {
+        self.file = file
+        _ = try retrying("seek") { lseek(file, Int(position), SEEK_SET) }
+        self.position = position
+        writtenBack = position
+    }
 
     mutating func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
         // Data that lie together are written together.

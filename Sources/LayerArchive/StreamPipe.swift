@@ -3,19 +3,21 @@ public import LinuxSystem
 /// Bytes on the way from one thread to another: the stages of a transfer
 /// (download, inflate, unpack) work at the same time, each on its own core.
 final class StreamPipe: @unchecked Sendable {
-    static let slotCount = 4
     private final class Slot {
         let buffer = StreamBuffer(streamBufferSize)
         var count = 0
     }
 
-    private let ring = SlotRing((0..<slotCount).map { _ in Slot() })
+    private let ring: SlotRing<Slot>
     /// Set before the last slot, an empty one, is handed.
     private var failure: (any Error)?
     /// Of the slot at hand on the reading side.
     private var current: Slot?
     private var position = 0
     private var ended = false
+
+    /// - Parameter slots: how many buffers go round, of `streamBufferSize` each.
+    init(slots: Int = 4) { ring = SlotRing((0..<slots).map { _ in Slot() }) }
 
     // MARK: The thread that fills
 
@@ -101,14 +103,24 @@ public final class ReadAheadSource: ByteSource {
     private struct Inner: @unchecked Sendable { var source: any ByteSource }
 
     private let source: any ByteSource
-    private let pipe = StreamPipe()
+    private let pipe: StreamPipe
     /// Nil where no thread could be had: then the source is read when it is asked for.
     private let thread: JoinedThread?
 
     public init(_ source: any ByteSource) {
         self.source = source
+        pipe = StreamPipe()
         let inner = Inner(source: source)
         thread = try? JoinedThread { [pipe] in pipe.fill(from: inner.source) }
+    }
+
+    /// - Parameter slots: how far ahead it reads at most, in multiples of `streamBufferSize`.
+    /// - Throws: when no thread can be had.
+    public init(threaded source: any ByteSource, slots: Int) throws(SystemError) {
+        self.source = source
+        pipe = StreamPipe(slots: slots)
+        let inner = Inner(source: source)
+        thread = try JoinedThread { [pipe] in pipe.fill(from: inner.source) }
     }
 
     deinit { pipe.close() }

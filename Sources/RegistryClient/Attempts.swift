@@ -39,7 +39,7 @@ struct Attempts {
 
 extension RegistryError {
     /// It may go better the next time.
-    var isTransient: Bool {
+    public var isTransient: Bool {
         switch code {
         case .connection, .timedOut, .tooManyRequests, .unavailable: status != 501
         case .refused: status == 408

@@ -1,56 +1,64 @@
 public import LayerArchive
 
-/// The bytes of a blob as they come from a registry. When the connection
-/// breaks, a new one asks for the rest.
-public final class BlobSource: ByteSource {
-    private let client: RegistryClient
-    private let repository: Repository
-    private let digest: Digest
-    private let size: Int64
+/// The bytes of a blob as they come from a registry. When the connection breaks, a new one asks for
+/// the rest; a large blob comes over several connections where that is faster.
+public final class BlobSource: ResumableSource {
+    private let blob: RemoteBlob
     private var position: Int64 = 0
     private var session: HTTPSession?
     private var exchange: HTTPExchange?
+    /// In place of these two.
+    private var split: SplitDownload?
+    private var pace: DownloadPace
     private var attempts: Attempts
     private var positionOfLastFailure: Int64 = 0
     private var ended = false
+    public private(set) var wasInterrupted = false
 
-    init(_ client: RegistryClient, _ repository: Repository, _ digest: Digest, size: Int64) {
-        self.client = client
-        self.repository = repository
-        self.digest = digest
-        self.size = size
-        attempts = Attempts(client.options)
+    init(_ blob: RemoteBlob) {
+        self.blob = blob
+        pace = DownloadPace(blob.client.options.splitting)
+        attempts = Attempts(blob.client.options)
+    }
+
+    public func resume(at position: Int64) -> Bool {
+        self.position = position
+        positionOfLastFailure = position
+        ended = position == blob.size
+        return position <= blob.size
     }
 
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        try readTyped(into: buffer)
+        do {
+            return try readTyped(into: buffer)
+        } catch {
+            wasInterrupted = error.isTransient || error.code == .cancelled
+            throw error
+        }
     }
 
     private func readTyped(into buffer: UnsafeMutableRawBufferPointer) throws(RegistryError) -> Int {
         if ended { return 0 }
         while true {
             do throws(RegistryError) {
-                if exchange == nil { try connect() }
-                let count = try exchange!.read(into: buffer)
-                if count == 0 {
-                    // Without a length the end of a broken connection looks like the end of the blob.
-                    if position < size {
-                        throw RegistryError(
-                            .connection, exchange!.request.name,
-                            "the answer ends after \(position) of \(size) bytes")
-                    }
-                    finish()
-                    return 0
-                }
+                let before = DownloadPace.now
+                let count = try next(into: buffer)
+                pace.waited(since: before)
                 position += Int64(count)
-                guard position <= size else {
+                guard position <= blob.size else {
                     throw RegistryError(
-                        .tooLarge, exchange!.request.name, "the blob is larger than its \(size) bytes")
+                        .tooLarge, exchange!.request.name, "the blob is larger than its \(blob.size) bytes")
                 }
+                if count == 0 { finish() } else { adapt() }
                 return count
             } catch {
                 exchange = nil
                 session = nil
+                if split != nil {
+                    // Who breaks one of several connections gets no more than one.
+                    blob.client.budget.end()
+                    split = nil
+                }
                 guard error.isTransient else { throw error }
                 // Only real progress renews the patience, or a peer could feed us a byte at a time for ever.
                 if position - positionOfLastFailure >= 1 << 20 { attempts.succeeded() }
@@ -60,39 +68,63 @@ public final class BlobSource: ByteSource {
         }
     }
 
+    private func next(into buffer: UnsafeMutableRawBufferPointer) throws(RegistryError) -> Int {
+        if let split {
+            let count = try split.read(into: buffer)
+            if count > 0 || position == blob.size { return count }
+            // One connection is as good for the rest.
+            self.split = nil
+        }
+        if exchange == nil { try connect() }
+        let count = try exchange!.read(into: buffer)
+        // Without a length the end of a broken connection looks like the end of the blob.
+        if count == 0, position < blob.size {
+            throw RegistryError(
+                .connection, exchange!.request.name,
+                "the answer ends after \(position) of \(blob.size) bytes")
+        }
+        return count
+    }
+
     private func finish() {
         ended = true
         exchange = nil
-        if let session { client.giveBack(session) }
+        split = nil
+        if let session { blob.client.giveBack(session) }
         session = nil
     }
 
     private func connect() throws(RegistryError) {
-        let session = try client.takeSession()
+        let session = try blob.client.takeSession()
         self.session = session
-        var headers = ["Accept-Encoding: identity"]
-        if position > 0 { headers.append("Range: bytes=\(position)-") }
-        let exchange = try client.open(
-            "/v2/\(repository.name)/blobs/\(digest)", of: repository, headers: headers, downgrade: true,
-            session: session)
-        if position > 0 {
-            if exchange.status == 206 {
-                let range = exchange.header("content-range") ?? ""
-                guard range.hasPrefix("bytes \(position)-") else {
-                    throw RegistryError(
-                        .malformed, exchange.request.name,
-                        "asked for bytes from \(position), the answer has \"\(range.printable(limit: 60))\"")
-                }
-            } else {
-                try skip(position, of: exchange)
-            }
-        } else if let announced = exchange.header("content-length").flatMap({ Int64($0) }), announced != size
-        {
-            throw RegistryError(
-                .malformed, exchange.request.name,
-                "the registry announces \(announced) bytes, the manifest says \(size)")
-        }
+        let mayBeSplit = blob.size >= blob.client.options.splitting.smallestBlob
+        let exchange = try blob.open(from: position, ranged: position > 0 || mayBeSplit, session: session)
+        if exchange.status != 206 { try skip(position, of: exchange) }
         self.exchange = exchange
+        pace.begin(at: position, connections: 1, mayGrow: mayBeSplit && exchange.status == 206)
+    }
+
+    /// Takes another connection, or one less, as the last second suggests.
+    private func adapt() {
+        let left = blob.size - position
+        switch pace.judge(received: split?.received ?? position, left: left) {
+        case .same: break
+        case .more:
+            if let split {
+                if !split.grow() { pace.settle() }
+            } else if let split = SplitDownload(blob, from: position) {
+                exchange = nil
+                session = nil
+                self.split = split
+            } else {
+                pace.settle()
+            }
+            pace.begin(
+                at: split?.received ?? position, connections: split?.connections ?? 1, mayGrow: true)
+        case .less:
+            split?.shrink()
+            pace.settle()
+        }
     }
 
     /// The server knows no ranges: what we have already goes by.

@@ -36,7 +36,7 @@ public struct DockerDaemon: Sendable {
         request.method = method
         request.socket = socket
         request.body = body
-        request.stop = stop
+        request.stops = [stop].compactMap(\.self)
         request.headers = ["Expect:"] + (type.map { ["Content-Type: \($0)"] } ?? [])
         let exchange: HTTPExchange
         do throws(RegistryError) {

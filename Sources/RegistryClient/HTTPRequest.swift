@@ -14,8 +14,10 @@ struct HTTPRequest {
     var tls = TLSSettings()
     /// The path of a UNIX socket, in place of the URL's host.
     var socket: String?
-    /// Given up when raised.
-    var stop: StopFlag?
+    /// The answer is: it comes by HTTP/1.1 from who speaks it.
+    var isLarge = false
+    /// Given up when one is raised.
+    var stops: [StopFlag] = []
 
     /// As errors name it. The query may carry a signature: it stays out.
     var name: String { "\(form == nil ? method.lowercased() : "post") \(url.withoutQuery)" }

@@ -23,6 +23,7 @@ public struct RegistryOptions: Sendable {
     /// A blob of more bytes than this is worth a further request that lets it be resumed. It costs:
     /// docker-registry reads and hashes once more what did not come with the last request.
     public var pieceLimit: Int64 = 4 << 30
+    public var splitting = Splitting()
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
     public var pushes = false
@@ -32,10 +33,11 @@ public struct RegistryOptions: Sendable {
 
 /// Speaks the distribution protocol (OCI Distribution Specification 1.1).
 /// Any number of threads use one client; each request in flight has a
-/// connection of its own, and connections are kept for the next request.
+/// connection of its own, whatever the protocol, and connections are kept for the next request.
 public final class RegistryClient: Sendable {
     public let options: RegistryOptions
     private let authorizer: Authorizer
+    let budget: ConnectionBudget
     private let idle = Mutex<[HTTPSession]>([])
     /// What a host was found to speak.
     private let schemes = Mutex<[String: String]>([:])
@@ -43,6 +45,7 @@ public final class RegistryClient: Sendable {
 
     public init(_ options: RegistryOptions = RegistryOptions()) {
         self.options = options
+        budget = ConnectionBudget(options.splitting.furtherConnections)
         authorizer = Authorizer(
             explicit: options.credentials,
             files: options.isAnonymous ? .none : AuthFile(explicit: options.authFile),
@@ -104,7 +107,7 @@ public final class RegistryClient: Sendable {
     /// It is not verified: put a `VerifyingSource` around it.
     /// - Parameter size: what its descriptor says; a registry that announces another size is refused.
     public func blob(_ repository: Repository, digest: Digest, size: Int64) -> BlobSource {
-        BlobSource(self, repository, digest, size: size)
+        BlobSource(RemoteBlob(client: self, repository: repository, digest: digest, size: size))
     }
 
     func takeSession() throws(RegistryError) -> HTTPSession {
@@ -126,10 +129,14 @@ extension RegistryClient {
     ///   - mounting: another repository's name, for which rights are asked for too.
     ///   - downgrade: a redirection from https to http is followed,
     ///     because the caller knows the digest of what comes.
+    ///   - isLarge: what comes.
+    ///   - stop: gives up as the options' does.
     func open(
         _ path: String, method: String = "GET", body: HTTPBody? = nil, of repository: Repository,
-        mounting: String? = nil, headers: [String], downgrade: Bool, session: HTTPSession
+        mounting: String? = nil, headers: [String], downgrade: Bool, session: HTTPSession,
+        isLarge: Bool = false, stop: StopFlag? = nil
     ) throws(RegistryError) -> HTTPExchange {
+        let stops = [options.stop, stop].compactMap(\.self)
         let registry = repository.registry
         let insecure = options.verifyTLS.map { !$0 } ?? registry.insecure
         let mayUseHTTP = insecure || (options.verifyTLS == nil && registry.isLoopback)
@@ -151,14 +158,13 @@ extension RegistryClient {
             request.method = method
             request.body = body
             request.tls = settings
-            request.stop = options.stop
+            request.stops = stops
+            request.isLarge = isLarge
             request.headers = headers + (headerOfTry.map { ["Authorization: \($0)"] } ?? [])
             let exchange: HTTPExchange
             do throws(RegistryError) {
-                exchange = try follow(
-                    HTTPExchange(request, session: session), headers: headers,
-                    downgrade: downgrade || insecure,
-                    session: session)
+                exchange = try .following(
+                    request, headers: headers, downgrade: downgrade || insecure, session: session)
             } catch {
                 if schemes.count > 1,
                     error.failedHandshake || error.neverConnected || error.code == .malformed
@@ -195,54 +201,15 @@ extension RegistryClient {
                         request throws(RegistryError) in
                         var request = request
                         request.tls = settings
-                        request.stop = self.options.stop
-                        return try self.follow(
-                            HTTPExchange(request, session: session), headers: [], downgrade: insecure,
-                            session: session)
+                        request.stops = stops
+                        return try .following(
+                            request, headers: [], downgrade: insecure, session: session)
                     }
                     continue
                 }
             }
             throw failure(exchange, body)
         }
-    }
-
-    /// Follows redirections, at most ten. Credentials stay with the origin that they are for.
-    private func follow(
-        _ first: HTTPExchange, headers: [String], downgrade: Bool, session: HTTPSession
-    ) throws(RegistryError) -> HTTPExchange {
-        var exchange = first
-        for _ in 0..<10 {
-            let old = exchange.request
-            // What changes something is not sent anywhere else: a redirection ends it.
-            guard [301, 302, 303, 307, 308].contains(exchange.status), ["GET", "HEAD"].contains(old.method)
-            else { return exchange }
-            let location = exchange.redirection
-            guard let location, let url = HTTPURL(location) else {
-                throw RegistryError(
-                    .malformed, old.name, status: exchange.status,
-                    "redirected to \"\((location ?? exchange.header("location") ?? "").printable(limit: 100))\", "
-                        + "which is no http or https URL")
-            }
-            guard url.scheme == "https" || old.url.scheme == "http" || downgrade else {
-                throw RegistryError(
-                    .tls, old.name, status: exchange.status,
-                    "redirected from https to plain http: \(url.withoutQuery)")
-            }
-            var next = HTTPRequest(url: url)
-            next.method = old.method
-            next.tls = old.tls
-            next.stop = old.stop
-            if url.origin == old.url.origin {
-                next.headers = old.headers
-            } else {
-                next.headers = headers
-                next.tls.certificate = nil
-                next.tls.key = nil
-            }
-            exchange = try HTTPExchange(next, session: session)
-        }
-        throw RegistryError(.malformed, first.request.name, "more than ten redirections")
     }
 
     private func url(_ scheme: String, _ host: String, _ path: String) throws(RegistryError) -> HTTPURL {

@@ -7,6 +7,7 @@ final class CuttingProxy: Sendable {
     private let listener: Int32
     private let target: UInt16
     private let limit: Int
+    private let ofAnswers: Bool
     private let cuts: Mutex<Int>
     var cutsLeft: Int { cuts.withLock { $0 } }
     private let hidesRanges: Bool
@@ -17,8 +18,13 @@ final class CuttingProxy: Sendable {
     /// - Parameters:
     ///   - host: `localhost:PORT`
     ///   - limit: the bytes from a client after which its connection is cut.
+    ///   - ofAnswers: the bytes to a client.
     ///   - hidesRanges: the server does not get to see that only a part is wanted.
-    init(to host: String, cuts: Int = 0, after limit: Int = 0, hidesRanges: Bool = false) throws {
+    init(
+        to host: String, cuts: Int = 0, after limit: Int = 0, ofAnswers: Bool = false,
+        hidesRanges: Bool = false
+    ) throws {
+        self.ofAnswers = ofAnswers
         self.hidesRanges = hidesRanges
         target = UInt16(host.split(separator: ":")[1])!
         self.limit = limit
@@ -67,7 +73,7 @@ final class CuttingProxy: Sendable {
             for (index, event) in events.enumerated() where event.revents != 0 {
                 let count = read(event.fd, &buffer, buffer.count)
                 guard count > 0 else { return }
-                if index == 0 {
+                if (index == 0) != ofAnswers {
                     sent += count
                     let cut = cuts.withLock { left in
                         guard sent > limit, left > 0 else { return false }

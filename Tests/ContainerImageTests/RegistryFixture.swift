@@ -4,19 +4,25 @@ import Testing
 /// Debian's docker-registry on a port of its own.
 final class RegistryFixture {
     let host: String
+    /// The path of what it prints.
+    let log: String
     private let pid: pid_t
 
     /// - Parameters:
     ///   - htpasswd: a file of users, for basic authentication.
     ///   - certificate, key: for TLS.
-    init(_ scratch: Scratch, htpasswd: String? = nil, certificate: String? = nil, key: String? = nil) throws {
+    ///   - logs: it prints the requests.
+    init(
+        _ scratch: Scratch, htpasswd: String? = nil, certificate: String? = nil, key: String? = nil,
+        logs: Bool = false
+    ) throws {
         let port = try Self.freePort()
         host = "localhost:\(port)"
         let directory = scratch("registry-\(port)")
         try File.makeDirectories(directory)
         var config = """
             version: 0.1
-            log: {level: error, accesslog: {disabled: true}}
+            log: {level: error, accesslog: {disabled: \(!logs)}}
             storage: {filesystem: {rootdirectory: \(directory)/data}, delete: {enabled: true}}
             http:
               addr: 127.0.0.1:\(port)
@@ -25,7 +31,8 @@ final class RegistryFixture {
         if let certificate, let key { config += "  tls: {certificate: \(certificate), key: \(key)}\n" }
         if let htpasswd { config += "auth: {htpasswd: {realm: tests, path: \(htpasswd)}}\n" }
         try File.replace("\(directory)/config.yml", with: Array(config.utf8), durable: false)
-        let log = try File.open("\(directory)/log", O_WRONLY | O_CREAT)
+        log = "\(directory)/log"
+        let log = try File.open(log, O_WRONLY | O_CREAT)
         pid = try Spawn.start(
             "docker-registry", ["docker-registry", "serve", "\(directory)/config.yml"],
             descriptors: [nil, log.raw, log.raw])

@@ -192,7 +192,7 @@ extension Store {
     /// Every blob, partial and layer: what a failed transfer must leave empty.
     var leftovers: [String] {
         var found: [String] = []
-        for directory in ["blobs/sha256", "ingest", "trash", "overlay/layers"] {
+        for directory in ["blobs/sha256", "ingest", "partial", "trash", "overlay/layers"] {
             for name in (try? File.names(in: "\(root)/\(directory)")) ?? [] {
                 found.append("\(directory)/\(name)")
             }

@@ -62,7 +62,8 @@ extension EndToEnd {
             // What takes long goes on in the background.
             try host.ok("system", "sweep")
             for place in [
-                "blobs/sha256", "overlay/layers", "overlay/snapshots", "ingest", "trash", "containers",
+                "blobs/sha256", "overlay/layers", "overlay/snapshots", "ingest", "partial", "trash",
+                "containers",
             ] {
                 let names = (try? File.names(in: "\(host.root)/\(place)")) ?? []
                 #expect(names.isEmpty, "\(place): \(names)")

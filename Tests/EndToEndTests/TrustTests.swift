@@ -81,7 +81,8 @@ extension EndToEnd {
             /// What is in the store, on disk.
             func contents() throws -> String {
                 try ProgramRun.tool(
-                    "sh", "-c", "cd \(host.root) && find blobs overlay ingest -mindepth 1 2>/dev/null | sort"
+                    "sh", "-c",
+                    "cd \(host.root) && find blobs overlay ingest partial -mindepth 1 2>/dev/null | sort"
                 )
             }
         }

@@ -151,6 +151,30 @@ import Testing
         #expect(error?.code == .malformed)
     }
 
+    /// Ten, for a registry as for any web server.
+    @Test(arguments: [10, 11]) func redirectionsAreCounted(_ redirections: Int) throws {
+        let count = Mutex(0)
+        let server = try ScriptedServer { _ in
+            let isLast = count.withLock { count in
+                count += 1
+                return count > redirections
+            }
+            return isLast ? Response(200, [], "{}") : Response(302, ["Location: /further"])
+        }
+        defer { server.stop() }
+        func follow(_ body: () throws -> [UInt8]) throws {
+            count.withLock { $0 = 0 }
+            if redirections == 10 {
+                #expect(try body() == Array("{}".utf8))
+            } else {
+                let error = #expect(throws: RegistryError.self) { try body() }
+                #expect(error?.code == .malformed && error?.message == "more than 10 redirections")
+            }
+        }
+        try follow { try Self.client().manifest(Self.repository(server), reference: "latest").bytes }
+        try follow { try HTTPDownload("http://\(server.host)/file").readAll(limit: 100) }
+    }
+
     @Test func endlessRedirectionsEnd() throws {
         let server = try ScriptedServer { _ in Response(302, ["Location: /v2/a/b/manifests/latest"]) }
         defer { server.stop() }
@@ -230,6 +254,41 @@ import Testing
             #expect(try Self.readAll(source) == blob)
         }
         #expect(start.duration(to: .now) < .seconds(6))
+    }
+
+    /// What another process has of it already is not asked for.
+    @Test func downloadsBeginFurtherOn() throws {
+        let blob = Array("content".utf8)
+        let server = try ScriptedServer { request in
+            guard request.headers["range"] == "bytes=3-" else { return Response(416) }
+            return Response(206, ["Content-Range: bytes 3-6/7"], "tent")
+        }
+        defer { server.stop() }
+        func source() -> BlobSource {
+            Self.client().blob(Self.repository(server), digest: .sha256(of: blob), size: 7)
+        }
+        let rest = source()
+        #expect(rest.resume(at: 3))
+        #expect(try Self.readAll(rest) == Array("tent".utf8))
+        let all = source()
+        #expect(all.resume(at: 7))
+        #expect(try Self.readAll(all) == [])
+        #expect(server.requests.count == 1)
+        #expect(!source().resume(at: 8))
+        let other = source()
+        #expect(other.resume(at: 2))
+        #expect(throws: RegistryError.self) { try Self.readAll(other) }
+        #expect(!other.wasInterrupted)
+    }
+
+    @Test(arguments: ["bytes 3-6/8", "bytes 2-6/7", "bytes 3-5/7", ""])
+    func rangesThatAreOthersAreRefused(_ range: String) throws {
+        let server = try ScriptedServer { _ in Response(206, ["Content-Range: \(range)"], "tent") }
+        defer { server.stop() }
+        let source = Self.client().blob(Self.repository(server), digest: .sha256(of: []), size: 7)
+        #expect(source.resume(at: 3))
+        let error = #expect(throws: RegistryError.self) { try Self.readAll(source) }
+        #expect(error?.code == .malformed)
     }
 
     @Test func wrongSizesAreRefused() throws {

@@ -17,6 +17,8 @@ final class ScriptedServer: Sendable {
         var body: [UInt8] = []
         /// Sends only so many bytes of the body, then closes.
         var cut: Int?
+        /// Of the body, in bytes a second; 0 for as fast as it goes.
+        var rate = 0
 
         init(_ status: Int = 200, _ headers: [String] = [], _ body: String = "") {
             self.status = status
@@ -31,6 +33,9 @@ final class ScriptedServer: Sendable {
     private let handler: @Sendable (Request) -> Response
     private let log = Mutex<[Request]>([])
     var requests: [Request] { log.withLock { $0 } }
+    private let busy = Mutex((now: 0, most: 0))
+    /// How many answers were on their way at a time.
+    var mostAtOnce: Int { busy.withLock { $0.most } }
 
     init(_ handler: @escaping @Sendable (Request) -> Response) throws {
         self.handler = handler
@@ -113,8 +118,31 @@ final class ScriptedServer: Sendable {
             text += "Content-Length: \(response.body.count)\r\n"
         }
         text += response.headers.map { $0 + "\r\n" }.joined() + "\r\n"
-        try? FD.writeAll(
-            connection, Array(text.utf8) + response.body.prefix(response.cut ?? response.body.count))
+        busy.withLock { busy in
+            busy.now += 1
+            busy.most = max(busy.most, busy.now)
+        }
+        defer { busy.withLock { $0.now -= 1 } }
+        let body = response.body.prefix(response.cut ?? response.body.count)
+        send(Array(text.utf8), body, rate: response.rate, to: connection)
+    }
+
+    private func send(_ head: [UInt8], _ body: ArraySlice<UInt8>, rate: Int, to connection: Int32) {
+        guard rate > 0 else {
+            try? FD.writeAll(connection, head + body)
+            return
+        }
+        try? FD.writeAll(connection, head)
+        let start = ContinuousClock.now
+        var rest = body
+        while !rest.isEmpty {
+            let part = Array(rest.prefix(16 << 10))
+            guard (try? FD.writeAll(connection, part)) != nil else { return }
+            rest = rest.dropFirst(part.count)
+            let due = start + .seconds(Double(body.count - rest.count) / Double(rate))
+            let early = (due - ContinuousClock.now) / .microseconds(1)
+            if early > 0 { usleep(useconds_t(early)) }
+        }
     }
 }
 

@@ -81,7 +81,7 @@ final class TransferMeter: Sendable {
 
 /// Passes bytes on and measures how long they were waited for. (A reader who takes his time does
 /// not make the way slow.)
-final class MeasuredSource: ByteSource {
+final class MeasuredSource: ResumableSource {
     private let source: any ByteSource
     private let meter: TransferMeter
     private var hasAnswer = false
@@ -93,6 +93,12 @@ final class MeasuredSource: ByteSource {
         self.source = source
         self.meter = meter
     }
+
+    func resume(at position: Int64) -> Bool {
+        (source as? any ResumableSource)?.resume(at: position) == true
+    }
+
+    var wasInterrupted: Bool { (source as? any ResumableSource)?.wasInterrupted == true }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         let start = TransferMeter.now()

@@ -1,6 +1,7 @@
 internal import ContainerStorage
 internal import LayerArchive
 internal import LinuxSystem
+internal import RegistryClient
 
 /// A layer to bring into the store.
 struct LayerPlan: Sendable {
@@ -47,6 +48,11 @@ extension ImageTransfer {
             for (position, index) in order.enumerated() { result[index] = infos[position] }
             return result
         } catch {
+            let cause = (error as? StorageError)?.cause as? RegistryError
+            if cause?.isTransient != true {
+                // There is something wrong with the image: its other layers are of no use either.
+                for plan in plans { if let blob = plan.blob { try? store.discardPartial(blob) } }
+            }
             throw ImageError("pull \(name)", any: error)
         }
     }
@@ -61,7 +67,7 @@ extension ImageTransfer {
 }
 
 /// Passes bytes on, says how far they are, and ends when another layer failed.
-final class ProgressSource: ByteSource {
+final class ProgressSource: ResumableSource {
     private let source: any ByteSource
     private let label: Digest
     private let size: Int64
@@ -82,6 +88,16 @@ final class ProgressSource: ByteSource {
         self.size = size
         self.progress = progress
         self.stop = stop
+    }
+
+    func resume(at position: Int64) -> Bool {
+        guard let source = source as? any ResumableSource, source.resume(at: position) else { return false }
+        done = position
+        return true
+    }
+
+    var wasInterrupted: Bool {
+        stop.isRaised || (source as? any ResumableSource)?.wasInterrupted == true
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {

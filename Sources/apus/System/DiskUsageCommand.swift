@@ -10,7 +10,7 @@ enum DiskUsageCommand {
     static let command = Command(
         "df", summary: "Show what images, containers and volumes take on the disk",
         description:
-            "The size of images is that of their unpacked layers and of the compressed ones that are kept; what several images have counts once.",
+            "The size of images is that of their unpacked layers and of the compressed ones that are kept; what several images have counts once. Downloads that were cut short count, too, and can be reclaimed.",
         flags: {
             [
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),

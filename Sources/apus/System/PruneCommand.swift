@@ -5,7 +5,8 @@ import LinuxSystem
 enum PruneCommand {
     static let command = Command(
         "prune", summary: "Remove what is not used",
-        description: "Removes stopped containers, images without a name and, when asked for, volumes.",
+        description:
+            "Removes stopped containers, images without a name, what is left of downloads that were cut short and, when asked for, volumes.",
         flags: {
             [
                 Flag(
@@ -33,6 +34,7 @@ enum PruneCommand {
                 \t- all stopped containers
                 \(values.bool("volumes") ? "\t- all volumes not used by at least one container\n" : "")\
                 \t- all \(values.bool("all") ? "images without at least one container associated with them" : "dangling images")
+                \t- all unfinished downloads
 
                 Are you sure you want to continue? [y/N] 
                 """)
