@@ -26,6 +26,13 @@ let staticExecutable: [LinkerSetting] = [
         ], .when(configuration: .release)),
 ]
 
+/// At an address of its own, as the static programs are: a program that can be loaded anywhere has
+/// 48,000 pointers to be changed, in 200 pages, before its first instruction. Libraries, heap and
+/// stacks are where chance puts them.
+let fixedExecutable: [LinkerSetting] = [
+    .unsafeFlags(["-Xclang-linker", "-no-pie"], .when(configuration: .release))
+]
+
 func room(
     _ name: String, _ dependencies: [Target.Dependency] = [], linking: [LinkerSetting] = []
 ) -> Target {
@@ -116,7 +123,8 @@ let package = Package(
                 "LinuxSystem", "JSONText", "OCISpec", "CommandGrammar", "GoTemplate", "LayerArchive",
                 "ContainerStorage", "ContainerImage", "ContainerNetwork", "ContainerMonitor",
                 "ContainerEngine", "ImageTrust",
-            ]),
+            ],
+            linking: fixedExecutable),
         program(
             "apus-runtime",
             ["LinuxSystem", "JSONText", "OCISpec", "CommandGrammar", "ContainerRuntime"],

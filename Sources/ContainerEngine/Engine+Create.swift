@@ -33,8 +33,12 @@ extension Engine {
 
     /// The image's configuration document.
     public func imageConfig(_ id: Digest) throws(EngineError) -> ImageConfig {
-        try engineErrors("image \(id)") {
-            try ImageConfig(json: JSON(parsing: store.readBlob(id, limit: 8 << 20)))
+        do {
+            return try ImageConfig(json: JSON(parsing: store.readBlob(id, limit: 8 << 20)))
+        } catch let error as StorageError where error.code == .notFound && (try? store.image(id: id)) == nil {
+            throw EngineError(.notFound, "no such image: \(id): it was removed meanwhile")
+        } catch {
+            throw EngineError(error, while: "image \(id)")
         }
     }
 

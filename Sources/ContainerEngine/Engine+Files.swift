@@ -5,19 +5,26 @@ import LinuxSystem
 
 extension Engine {
     /// Calls with a container's root file system in place: that of the running
-    /// container, or one that is mounted meanwhile and keeps the container from being started.
+    /// container, or one that is mounted meanwhile, where only the caller sees it, and keeps the
+    /// container from being started. Whoever is killed leaves no mount.
     func withRootfs<Value>(
         of record: ContainerRecord, _ body: (String) throws -> Value
     ) throws(EngineError) -> Value {
         guard let lock = try lockAfterLastRun(record) else { throw .noContainer(record.name) }
-        let isRunning = try status(of: record.id)?.process != nil
-        let rootfs = try engineErrors { try store.mountSnapshot(record.id) }
-        if isRunning {
+        if try status(of: record.id)?.process != nil {
+            let rootfs = try engineErrors { try store.mountSnapshot(record.id) }
             _ = consume lock
             return try engineErrors { try body(rootfs) }
         }
-        let result = Result { () throws(EngineError) in try engineErrors { try body(rootfs) } }
-        try? store.unmountSnapshot(record.id)
+        let result = Result { () throws(EngineError) in
+            try engineErrors {
+                try PrivateMounts.run {
+                    let rootfs = try store.mountSnapshot(record.id)
+                    defer { try? store.unmountSnapshot(record.id) }
+                    return try body(rootfs)
+                }
+            }
+        }
         _ = consume lock
         return try result.get()
     }

@@ -60,11 +60,26 @@ extension Engine {
     public func removeImage(_ text: String, force: Bool, allNames: Bool = false) throws(EngineError)
         -> [String]
     {
-        let image = try requireImage(text)
+        while true {
+            let image = try requireImage(text)
+            // Another process named it, or took a name away: then it is another decision.
+            if let lines = try removeImage(image, as: text, force: force, allNames: allNames) { return lines }
+        }
+    }
+
+    /// - Returns: nil when the image is no longer as it was found.
+    private func removeImage(
+        _ image: ImageRecord, as text: String, force: Bool, allNames: Bool
+    ) throws(EngineError) -> [String]? {
         let name = try nameMeant(by: text, of: image)
-        var lines: [String] = []
         if let name, image.names.count > 1, !allNames {
-            try engineErrors { try store.untag(name) }
+            do throws(StorageError) {
+                try store.untag(name, of: image)
+            } catch  where error.code == .changed || error.code == .notFound {
+                return nil
+            } catch {
+                throw EngineError(error)
+            }
             return ["Untagged: \(name)"]
         }
         guard name != nil || image.names.count <= 1 || force || allNames else {
@@ -77,10 +92,18 @@ extension Engine {
             for record in try records() where record.imageID == image.id.description {
                 try remove(record, force: true, volumes: false)
             }
+            _ = try engineErrors { try store.unmountImage(image.id, force: true) }
         }
-        if force { _ = try engineErrors { try store.unmountImage(image.id, force: true) } }
+        return try removeImage(image, as: text)
+    }
+
+    /// Removes an image if it has the names with which it was found.
+    /// - Returns: what was done; nil when it has others now, or is gone.
+    func removeImage(_ image: ImageRecord, as text: String) throws(EngineError) -> [String]? {
         do throws(StorageError) {
-            try store.removeImage(image.id)
+            try store.removeImage(image.id, ifStill: image)
+        } catch  where error.code == .changed || error.code == .notFound {
+            return nil
         } catch  where error.code == .inUse {
             let users = try records().filter { $0.imageID == image.id.description }
                 .map { "\($0.name) (\($0.shortID))" }
@@ -95,9 +118,7 @@ extension Engine {
             throw EngineError(error)
         }
         sweep()
-        lines += image.names.map { "Untagged: \($0)" }
-        lines.append("Deleted: \(image.id)")
-        return lines
+        return image.names.map { "Untagged: \($0)" } + ["Deleted: \(image.id)"]
     }
 
     /// Images to save, each once, under the names that were asked for: an image

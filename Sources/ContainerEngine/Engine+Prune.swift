@@ -56,11 +56,12 @@ extension Engine {
             }
         }
         for image in try engineErrors(nil, { try store.images() }) where allImages || image.names.isEmpty {
-            let labels = try imageConfig(image.id).config.labels
             let created = image.created.flatMap(Timestamp.init(parsing:))
-            guard filter.matches(created: created, labels: labels) else { continue }
             do throws(EngineError) {
-                pruned.images += try removeImage(image.id.description, force: false, allNames: true)
+                let labels = try imageConfig(image.id).config.labels
+                guard filter.matches(created: created, labels: labels) else { continue }
+                // One that was named meanwhile is in use.
+                pruned.images += try removeImage(image, as: image.id.description) ?? []
             } catch  where error.code == .conflict || error.code == .notFound {}
         }
         if volumes {

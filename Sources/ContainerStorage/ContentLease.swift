@@ -121,6 +121,7 @@ extension Store {
         }
         if lastBoot != boot {
             _ = try collectGarbageLocked()
+            try removeTemporaries(of: StoreLayout.boot)
             try storing("write", StoreLayout.boot) { () throws(SystemError) in
                 try File.replace(StoreLayout.boot, at: directory.raw, with: boot)
             }

@@ -51,6 +51,7 @@ extension Store {
             )
         }
         guard let mark else { return }
+        try removeTemporaries(of: "index.json")
         try storing("write", "index.json") { () throws(SystemError) in
             try File.replace("index.json", at: directory.raw, with: index.json.bytes())
         }

@@ -10,6 +10,8 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
         case ambiguous
         /// A container or a snapshot still needs the object.
         case inUse
+        /// Another process changed the object after the caller had looked at it.
+        case changed
         /// Content is not what its digest or size says.
         case mismatch
         /// A document or an archive breaks its format's rules or our bounds.

@@ -115,9 +115,11 @@ extension Store {
     }
 
     /// Takes a name away. The image stays.
-    /// - Throws: `notFound` when no image has it.
-    public func untag(_ name: String) throws(StorageError) {
+    /// - Parameter image: as the caller knows it: it has still the same names, or nothing is done.
+    /// - Throws: `notFound` when no image has it, `changed`.
+    public func untag(_ name: String, of image: ImageRecord? = nil) throws(StorageError) {
         try database.write(durable: true) { connection throws(StorageError) in
+            if let image { try Self.requireUnchanged(image, connection) }
             guard try connection.execute("DELETE FROM name WHERE name = ?", name) > 0 else {
                 throw StorageError(.notFound, "untag image", name, "no image has this name")
             }
@@ -126,17 +128,30 @@ extension Store {
         refreshIndex()
     }
 
+    /// Who takes a name away, or an image for the names it has, does it of what he has seen.
+    private static func requireUnchanged(
+        _ image: ImageRecord, _ connection: Connection
+    ) throws(StorageError) {
+        guard let current = try Self.image(image.id, connection) else {
+            throw StorageError(.notFound, "remove image", "\(image.id)", "there is no such image")
+        }
+        guard Set(current.names) == Set(image.names) else {
+            throw StorageError(.changed, "remove image", "\(image.id)", "its names have changed meanwhile")
+        }
+    }
+
     /// Removes an image with all its names, and the blobs and layers that
     /// nothing else needs.
     /// - Parameters:
+    ///   - seen: the image as the caller knows it: it has still the same names, or nothing is done.
     ///   - keepingSnapshots: remove it though containers were made from it;
     ///     they keep their layers.
     ///   - user: looks, in the same transaction, for one who needs the image;
     ///     its answer names him.
-    /// - Throws: `inUse` when there is one, or a snapshot; `notFound`.
+    /// - Throws: `inUse` when there is one, or a snapshot; `notFound`, `changed`.
     @discardableResult
     public func removeImage(
-        _ id: Digest, keepingSnapshots: Bool = false,
+        _ id: Digest, ifStill seen: ImageRecord? = nil, keepingSnapshots: Bool = false,
         unlessUsed user: (Connection) throws(StorageError) -> String? = { _ throws(StorageError) in nil }
     ) throws(StorageError) -> Reclaimed {
         // A mount that is being made waits, and then finds no image.
@@ -145,6 +160,7 @@ extension Store {
             throw StorageError(.inUse, "remove image", "\(id)", "it is mounted")
         }
         try database.write(durable: true) { connection throws(StorageError) in
+            if let seen { try Self.requireUnchanged(seen, connection) }
             if let user = try user(connection) {
                 throw StorageError(.inUse, "remove image", "\(id)", "it is used by \(user)")
             }

@@ -206,6 +206,14 @@ public final class Store: Sendable {
         }
     }
 
+    /// Removes what was left by one who was killed while he replaced a file of the store's own; the
+    /// caller holds the lock under which that is done.
+    func removeTemporaries(of file: String) throws(StorageError) {
+        for name in try names(in: ".") where name.hasPrefix(file + ".") && name.hasSuffix(".tmp") {
+            try? File.unlink(name, at: directory.raw)
+        }
+    }
+
     /// Writes out what is still only in memory of the store's file system.
     func syncFileSystem() throws(StorageError) {
         try storing("write out", root) { () throws(SystemError) in try Writeback.write(root) }

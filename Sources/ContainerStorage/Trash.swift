@@ -22,17 +22,18 @@ extension Store {
 
     /// Removes all that was taken away from its place, when those have ended who are at it.
     public func finishRemovals() throws(StorageError) {
-        let lock = try ObjectLock("trash", in: directory.raw)
-        lock.keep()
-        _ = consume lock
-        _ = try remove(until: .never)
+        _ = try remove(until: .never, waits: true)
     }
 
     /// One process does it at a time, and looks again for what came meanwhile.
+    /// - Parameter waits: for another who is at it, and does what he leaves.
     /// - Returns: false when there is more to do, and nobody does it.
-    private func remove(until deadline: Deadline) throws(StorageError) -> Bool {
+    private func remove(until deadline: Deadline, waits: Bool = false) throws(StorageError) -> Bool {
         while try !names(in: "trash").isEmpty {
-            guard let lock = try ObjectLock.attempt("trash", in: directory.raw) else { return true }
+            let lock =
+                try waits
+                ? ObjectLock("trash", in: directory.raw) : ObjectLock.attempt("trash", in: directory.raw)
+            guard let lock else { return true }
             defer { lock.keep() }
             do throws(SystemError) {
                 for name in try File.names(in: "trash", at: directory.raw) {

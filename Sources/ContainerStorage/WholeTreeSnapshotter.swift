@@ -46,12 +46,14 @@ extension WholeTreeSnapshotter {
     func mount(
         _ id: String, _ chain: [Digest], volatile: Bool, owners: OwnerMap?
     ) throws(StorageError) -> String {
-        let rootfs = try makeSnapshot(id, chain)
+        let rootfs = try makeSnapshot(id, chain, volatile: volatile)
         guard let owners else { return rootfs }
         return try WholeTree(id: id, in: self).show(to: owners)
     }
 
-    private func makeSnapshot(_ id: String, _ chain: [Digest]) throws(StorageError) -> String {
+    private func makeSnapshot(
+        _ id: String, _ chain: [Digest], volatile: Bool
+    ) throws(StorageError) -> String {
         let snapshot = snapshotPath(id)
         if OwnerShift.wasCutShort(snapshot, at: directory) {
             try storing("remove the file system of", id) { () throws(SystemError) in
@@ -65,12 +67,14 @@ extension WholeTreeSnapshotter {
         let lease = try store.lease()
         defer { lease.end() }
         let partial = lease.newPartial(content: false)
-        do throws(SystemError) {
+        do {
             try copyTree(treePath(chain), to: partial)
+            // After a power failure it would be there, with empty files; btrfs takes it whole.
+            if name == .vfs, !volatile { try store.syncFileSystem() }
             try File.rename(partial, to: snapshot, at: directory)
         } catch {
             try? store.discard(partial, as: "snapshot")
-            throw StorageError("copy the file system of", id, error)
+            throw StorageError("copy the file system of", id, any: error)
         }
         return rootfs
     }

@@ -1,4 +1,7 @@
 /// An flock(2) on a file of its own. The kernel frees it when its holder dies.
+///
+/// A holder may unlink the file: only a lock on the file that has the name counts, and who waited
+/// on another goes on to that one.
 public struct FileLock: ~Copyable, Sendable {
     private let file: Descriptor
 
@@ -6,10 +9,15 @@ public struct FileLock: ~Copyable, Sendable {
     public init(_ path: String, at directory: Int32 = File.currentDirectory, shared: Bool = false)
         throws(SystemError)
     {
-        let file = try File.open(path, at: directory, O_RDWR | O_CREAT, mode: 0o600)
-        let raw = file.raw
-        _ = try retrying("lock", path) { flock(raw, shared ? LOCK_SH : LOCK_EX) }
-        self.file = file
+        while true {
+            let file = try File.open(path, at: directory, O_RDWR | O_CREAT, mode: 0o600)
+            let raw = file.raw
+            _ = try retrying("lock", path) { flock(raw, shared ? LOCK_SH : LOCK_EX) }
+            if Self.isCurrent(file, path, directory) {
+                self.file = file
+                return
+            }
+        }
     }
 
     /// Waits for the lock of a directory, which needs no further file in it.
@@ -35,11 +43,23 @@ public struct FileLock: ~Copyable, Sendable {
     public static func attempt(
         _ path: String, at directory: Int32 = File.currentDirectory, shared: Bool = false
     ) throws(SystemError) -> FileLock? {
-        let file = try File.open(path, at: directory, O_RDWR | O_CREAT, mode: 0o600)
-        if flock(file.raw, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 { return FileLock(file: file) }
-        let errno = Errno.current
-        if errno.rawValue == EWOULDBLOCK { return nil }
-        throw SystemError("lock", path, errno)
+        while true {
+            let file = try File.open(path, at: directory, O_RDWR | O_CREAT, mode: 0o600)
+            if flock(file.raw, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 {
+                if isCurrent(file, path, directory) { return FileLock(file: file) }
+                continue
+            }
+            let errno = Errno.current
+            if errno.rawValue == EWOULDBLOCK { return nil }
+            throw SystemError("lock", path, errno)
+        }
+    }
+
+    private static func isCurrent(_ file: borrowing Descriptor, _ path: String, _ directory: Int32) -> Bool {
+        guard let own = try? FD.stat(file.raw), let named = try? File.status(path, at: directory) else {
+            return false
+        }
+        return own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
     /// The number to hand the lock to a child with; it holds as long as any copy is open.

@@ -2,27 +2,33 @@
 public enum PrivateMounts {
     /// Runs `body` on a thread with a mount namespace of its own. What is
     /// mounted elsewhere meanwhile is seen there too; what is mounted there is seen nowhere else.
-    public static func run(_ body: @escaping @Sendable () throws -> Void) throws {
-        let outcome = Outcome()
-        let thread = try JoinedThread {
-            do {
+    public static func run<Value>(_ body: () throws -> Value) throws -> Value {
+        try withoutActuallyEscaping(body) { body in
+            let work = Work(body)
+            let thread = try JoinedThread { work.run() }
+            thread.join()
+            return try work.result!.get()
+        }
+    }
+
+    /// The thread that asks for it waits meanwhile.
+    private final class Work<Value>: @unchecked Sendable {
+        private let body: () throws -> Value
+        private(set) var result: Result<Value, any Error>?
+
+        init(_ body: @escaping () throws -> Value) { self.body = body }
+
+        func run() {
+            result = Result {
                 // A thread shares its root and working directory with its process (CLONE_FS), and
                 // may not change its mount namespace while it does (unshare(2)).
                 _ = try retrying("unshare mounts") { unshare(CLONE_FS | CLONE_NEWNS) }
                 _ = try retrying("make mounts private", "/") {
                     mount("", "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil)
                 }
-                try body()
-            } catch {
-                outcome.failure = error
+                return try body()
             }
         }
-        thread.join()
-        if let failure = outcome.failure { throw failure }
-    }
-
-    private final class Outcome: @unchecked Sendable {
-        var failure: (any Error)?
     }
 
     /// Makes a directory a mount that cannot be written to; what is mounted below it is left out.

@@ -96,6 +96,24 @@ import Testing
         #expect(store.content == [])
     }
 
+    /// Who decides by an image's names what goes does it of the names that it still has.
+    @Test func namesThatChangedMeanwhileStay() throws {
+        let seen = try TestImage([]).put(store, ["localhost/a:1"])
+        try store.tag(seen.id, "localhost/b:1")
+        func code(_ body: () throws -> Void) -> StorageError.Code? {
+            do { try body() } catch { return (error as? StorageError)?.code }
+            return nil
+        }
+        #expect(code { try store.removeImage(seen.id, ifStill: seen) } == .changed)
+        #expect(code { try store.untag("localhost/a:1", of: seen) } == .changed)
+        let now = try #require(try store.image(id: seen.id))
+        #expect(now.names.sorted() == ["localhost/a:1", "localhost/b:1"])
+        try store.untag("localhost/a:1", of: now)
+        #expect(code { try store.untag("localhost/b:1", of: now) } == .changed)
+        try store.removeImage(seen.id, ifStill: store.image(id: seen.id))
+        #expect(code { try store.removeImage(seen.id, ifStill: seen) } == .notFound)
+    }
+
     @Test func anEnginesContainersHoldTheirImage() throws {
         try store.database.migrate(room: "engine", steps: ["CREATE TABLE container(id TEXT, image TEXT)"])
         let image = try TestImage([]).put(store)

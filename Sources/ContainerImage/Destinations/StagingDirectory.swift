@@ -48,6 +48,8 @@ final class StagingDirectory: Sendable {
         do {
             let file = try File.open(staged, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
             try open().copy(to: DescriptorSink(file.raw))
+            // Before it has its name: after a power failure no name is without its bytes.
+            try FD.sync(file.raw)
             try file.close()
         } catch {
             try? File.unlink(staged)
@@ -64,20 +66,26 @@ final class StagingDirectory: Sendable {
     func publish(before: () throws -> Void = {}, after: () throws -> Void) throws {
         let guarded = try FileLock(directory: target)
         try before()
+        var folders: Set<Substring> = []
         for name in state.withLock({ $0.names.sorted() }) {
-            if let slash = name.lastIndex(of: "/") { try File.makeDirectories("\(target)/\(name[..<slash])") }
+            if let slash = name.lastIndex(of: "/") {
+                try File.makeDirectories("\(target)/\(name[..<slash])")
+                folders.insert(name[...slash])
+            }
             try File.rename("\(path)/\(Self.flat(name))", to: "\(target)/\(name)")
         }
+        for folder in folders { try File.syncDirectory(of: "\(target)/\(folder)") }
         try after()
         state.withLock { $0.published = true }
         _ = guarded.raw
     }
 
-    /// A small file that replaces another.
+    /// A small file that replaces another, for good.
     func replace(_ name: String, with bytes: [UInt8]) throws {
         let staged = "\(path)/\(Self.flat(name))"
-        try File.replace(staged, with: bytes, durable: false)
+        try File.replace(staged, with: bytes)
         try File.rename(staged, to: "\(target)/\(name)")
+        try File.syncDirectory(of: "\(target)/\(name)")
     }
 
     private static func flat(_ name: String) -> String {

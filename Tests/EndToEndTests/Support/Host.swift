@@ -91,6 +91,13 @@ final class Host {
         return finished.text
     }
 
+    @discardableResult
+    func ok(list arguments: [String]) throws -> String {
+        let finished = try apus(list: arguments)
+        try finished.requireSuccess()
+        return finished.text
+    }
+
     /// A command that goes on beside the test.
     func start(_ arguments: String..., input: ProgramRun.Input = .nothing) throws -> ProgramRun {
         try start(list: arguments, input: input)

@@ -14,6 +14,10 @@ struct Finished: CustomStringConvertible {
     var errorText: String { Self.trimmed(errors) }
     var lines: [String] { text.split(separator: "\n").map(String.init) }
 
+    func requireSuccess() throws {
+        guard exit == 0 else { throw Unexpected("\(self)") }
+    }
+
     private static func trimmed(_ bytes: [UInt8]) -> String {
         String(decoding: bytes.last == 0x0A ? bytes.dropLast() : bytes[...], as: UTF8.self)
     }
