@@ -210,7 +210,7 @@ struct OverlaySnapshotter: Snapshotter {
     }
 
     /// A mount's own descriptor is for paths only (fsmount(2)).
-    private func readable(_ directory: consuming Descriptor) throws(SystemError) -> Descriptor {
+    func readable(_ directory: consuming Descriptor) throws(SystemError) -> Descriptor {
         try File.open(".", at: directory.raw, O_RDONLY | O_DIRECTORY)
     }
 

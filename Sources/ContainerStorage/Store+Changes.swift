@@ -95,7 +95,7 @@ extension Store {
     {
         let teller = chain.last { File.exists(snapshotter.layerPath($0) + "/root", at: directory.raw) }
         if let teller, let overlay = snapshotter as? OverlaySnapshotter {
-            let said = try overlay.open(teller)
+            let said = try overlay.readable(overlay.open(teller))
             return try !TreeChanges.sameMetadata(root, said.raw)
         }
         let status = try FD.stat(root)
