@@ -52,6 +52,7 @@ extension Store {
         if mayHoldContentOfEarlierBoots, try isContentFree() { _ = try lease() }
         try emptyTrash()
         if stale { refreshIndex() }
+        sweepImageMounts()
         sweepLocks()
         return swept
     }
