@@ -40,15 +40,31 @@ extension Store {
             try setUses(uses - 1, of: id)
             return true
         }
-        let path = mountPath(id)
         try storing("unmount image", "\(id)") { () throws(SystemError) in
-            try OverlayMount.unmount(path)
-            do throws(SystemError) {
-                try File.unlink(path + ".uses")
-            } catch  where error.errno == .noEntry {}
-            try File.removeDirectory(path)
+            try OverlayMount.unmount(mountPath(id))
+            try removePlace(of: id)
         }
         return true
+    }
+
+    private func removePlace(of id: Digest) throws(SystemError) {
+        for (path, remove) in [(mountPath(id) + ".uses", unlink), (mountPath(id), rmdir)]
+        where remove(path) != 0 && Errno.current != .noEntry {
+            throw SystemError("remove", path, .current)
+        }
+    }
+
+    /// Removes the places of images whose mount was cut short, or ended so.
+    func sweepImageMounts() {
+        guard let names = try? File.names(in: runRoot + "/images") else { return }
+        let ids = names.compactMap { Digest(fileName: $0.hasSuffix(".uses") ? String($0.dropLast(5)) : $0) }
+        for id in Set(ids) where !Mount.isMountRoot(mountPath(id)) {
+            guard let lock = try? ObjectLock.attempt("image-\(id.fileName)", in: directory.raw) else {
+                continue
+            }
+            defer { lock.keep() }
+            if !Mount.isMountRoot(mountPath(id)) { try? removePlace(of: id) }
+        }
     }
 
     /// The mounted images and where they are, by their ids.

@@ -145,10 +145,13 @@ private struct SnapshotMove {
                 try TreeCopy.copy(contentsOf: open(place + "/rootfs"), to: open(partial + "/rootfs"))
             case (.some, nil):
                 try makeRoot(partial)
-                let merged = try source.mount(record.id, record.diffIDs, volatile: false, owners: nil)
-                defer { try? source.unmount(record.id) }
-                try TreeCopy.copy(
-                    contentsOf: File.open(merged, O_RDONLY | O_DIRECTORY), to: open(partial + "/rootfs"))
+                // Whoever is killed leaves no mount.
+                try PrivateMounts.run {
+                    let merged = try source.mount(record.id, record.diffIDs, volatile: false, owners: nil)
+                    defer { try? source.unmount(record.id) }
+                    try TreeCopy.copy(
+                        contentsOf: File.open(merged, O_RDONLY | O_DIRECTORY), to: open(partial + "/rootfs"))
+                }
             case (nil, .some):
                 try File.makeDirectory(partial + "/upper", at: at, mode: 0o700)
                 try copyHiding(record.diffIDs, from: place + "/rootfs", to: partial + "/upper")

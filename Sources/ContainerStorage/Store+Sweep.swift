@@ -53,6 +53,7 @@ extension Store {
         try sweepPartials()
         try emptyTrash()
         if stale { refreshIndex() }
+        sweepImageMounts()
         sweepLocks()
         return swept
     }

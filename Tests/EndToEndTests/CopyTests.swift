@@ -72,7 +72,7 @@ extension EndToEnd {
                     (["--all", "--multi-arch", "system"], "contradict"),
                     (["--src-no-creds", "--src-creds", "a:b"], "contradict"),
                     (["--dest-username", "a"], "--dest-password"),
-                    (["--dest-compress-format", "zstd:chunked"], "zstd:chunked"),
+                    (["--dest-compress-format", "lz4"], "lz4"),
                     (["--dest-compress-level", "10"], "--dest-compress-level"),
                     (["--format", "v2s2"], "v2s2"),
                     (["--sign-by", "x"], "it holds none"), (["--multi-arch", "index-only"], "no index"),
