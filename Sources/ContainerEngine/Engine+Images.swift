@@ -14,7 +14,8 @@ extension Engine {
             if text.hasPrefix("sha256:") || (text.count >= 3 && text.allSatisfy(\.isHexDigit)) {
                 let hex = text.hasPrefix("sha256:") ? String(text.dropFirst(7)) : text
                 if let image = try store.image(idPrefix: hex.lowercased()) { return image }
-                if text.hasPrefix("sha256:") { return nil }
+                // No name is as long.
+                if text.hasPrefix("sha256:") || text.utf8.count == 64 { return nil }
             }
             let name = try ImageName(parsing: text)
             if let image = try image(name.qualified(by: name.domain ?? "localhost")) { return image }
