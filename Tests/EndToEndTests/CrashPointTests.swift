@@ -52,7 +52,7 @@ extension EndToEnd {
                 try scene.restore()
                 try scene.complete()
                 try scene.losePower()
-                #expect(try scene.verify("\(crash.testDescription), power lost after its end"))
+                try scene.verify("\(crash.testDescription), power lost after its end", hasEnded: true)
                 tally.print(crash, "power lost", scene.calls)
             }
         }

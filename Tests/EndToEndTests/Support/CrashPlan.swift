@@ -32,6 +32,8 @@ struct CrashPlan {
     var hasSteps = false
     /// Its container's file system is made when it starts, and not before.
     var runsContainer = false
+    /// Returns when what goes on after the command has ended, too.
+    var settling: [String]?
     /// Puts the store back as it was, whatever the command had done.
     var undo: [String]?
     /// An image layout that the command writes to.
@@ -93,6 +95,7 @@ struct CrashPlan {
         case .runDetached, .runRemoved:
             let how = crash.operation == .runRemoved ? "--rm" : "-d"
             put(["run", how, "--name", container, "--network", "none", try host.busybox(), "true"])
+            if how == "-d" { settling = ["wait", container] }
             undo = ["rm", "-f", "-i", "-t", "0", container]
             runsContainer = true
         case .startAndStop:

@@ -126,16 +126,19 @@ final class CrashScene {
         for command in plan.commands {
             try ProgramRun.run(command, environment: environment).requireSuccess()
         }
+        if let settling = plan.settling { try host.ok(list: settling) }
     }
 
     /// Uses the store as the next process would.
+    /// - Parameter hasEnded: it said that it did its work.
     /// - Returns: whether the command had done its work.
-    func verify(_ moment: String) throws -> Bool {
+    @discardableResult
+    func verify(_ moment: String, hasEnded: Bool = false) throws -> Bool {
         try host.ok("ps", "-a")
         try host.ok("images", "-a")
         let found = try look(moment)
         let isDone = found.has(after)
-        if !isDone, !found.has(before), plan.undo == nil, !plan.hasSteps {
+        if !isDone, hasEnded || !found.has(before) && plan.undo == nil && !plan.hasSteps {
             throw Unexpected(
                 "\(moment) left\n  \(found.lines)\nneither as before\n  \(before.lines)\n"
                     + "nor as after\n  \(after.lines)")
