@@ -1,9 +1,8 @@
-import CISAL
 import CZstd
 import LinuxSystem
 
 /// Compresses what is written to it. The same bytes in, at the same level,
-/// give the same bytes out: there is no time or name in the gzip header.
+/// give the same bytes out, on any number of processors.
 ///
 /// `finish()` ends the stream; without it the output is cut short.
 public final class CompressingSink: ByteSink {
@@ -36,50 +35,8 @@ public final class CompressingSink: ByteSink {
     }
 }
 
-private protocol StreamEncoder: AnyObject {
+protocol StreamEncoder: AnyObject {
     func encode(_ input: UnsafeRawBufferPointer, last: Bool, to sink: any ByteSink) throws
-}
-
-/// gzip by ISA-L.
-private final class GzipEncoder: StreamEncoder {
-    private let stream: UnsafeMutablePointer<isal_zstream>
-    private let levelBuffer = StreamBuffer(1 << 20)
-    private let output = StreamBuffer(128 << 10)
-
-    init(level: Int) {
-        stream = .allocate(capacity: 1)
-        isal_deflate_init(stream)
-        stream.pointee.level = UInt32(level)
-        stream.pointee.level_buf = levelBuffer.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
-        stream.pointee.level_buf_size = UInt32(levelBuffer.bytes.count)
-        stream.pointee.gzip_flag = UInt16(IGZIP_GZIP)
-        stream.pointee.flush = UInt16(NO_FLUSH)
-    }
-
-    deinit { stream.deallocate() }
-
-    func encode(_ input: UnsafeRawBufferPointer, last: Bool, to sink: any ByteSink) throws {
-        var rest = input
-        repeat {
-            // avail_in has 32 bits.
-            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-            rest = UnsafeRawBufferPointer(rebasing: rest[part.count...])
-            stream.pointee.next_in = UnsafeMutablePointer(
-                mutating: part.baseAddress?.assumingMemoryBound(to: UInt8.self))
-            stream.pointee.avail_in = UInt32(part.count)
-            stream.pointee.end_of_stream = last && rest.isEmpty ? 1 : 0
-            repeat {
-                stream.pointee.next_out = output.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
-                stream.pointee.avail_out = UInt32(output.bytes.count)
-                let result = isal_deflate(stream)
-                guard result == COMP_OK else {
-                    throw ArchiveError(.unsupported, "gzip compression failed (\(result))")
-                }
-                let count = output.bytes.count - Int(stream.pointee.avail_out)
-                if count > 0 { try sink.write(UnsafeRawBufferPointer(rebasing: output.bytes[..<count])) }
-            } while stream.pointee.avail_out == 0
-        } while !rest.isEmpty
-    }
 }
 
 /// Zstandard by libzstd, with a checksum in each frame.

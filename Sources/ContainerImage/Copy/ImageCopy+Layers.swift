@@ -152,6 +152,8 @@ extension ImageCopy {
         let present = layer.compression
         let plain: @Sendable () throws -> any ByteSource = {
             let compressed = try original.open()
+            // Verified as a blob already.
+            if present == .none, layer.digest == diffID { return compressed }
             // What follows the tar's end belongs to the blob's digest too.
             return VerifyingSource(
                 EndingSource(DecompressingSource(compressed, compression: present), then: compressed),
