@@ -8,11 +8,15 @@ final class DeflatingLane: @unchecked Sendable {
     static let pieceCount = 2
     /// In bytes of the input.
     private static let pieceSize = 512 << 10
+    /// How far back deflate refers (RFC 1951).
+    private static let historySize = 32 << 10
 
     private final class Piece {
         let input = StreamBuffer(pieceSize)
         var count = 0
         var isLast = false
+        /// The end of the piece before.
+        var history: [UInt8] = []
         /// ISA-L's answer, and what came out.
         var result = COMP_OK
         var output: [UInt8] = []
@@ -48,9 +52,10 @@ final class DeflatingLane: @unchecked Sendable {
 
     /// Takes what there is room for, after what its place held before has gone to the sink.
     /// - Returns: how many bytes that were.
-    func fill(_ bytes: UnsafeRawBufferPointer, _ sink: any ByteSink) throws -> Int {
+    func fill(_ bytes: UnsafeRawBufferPointer, after history: [UInt8], _ sink: any ByteSink) throws -> Int {
         let piece = pieces[filling]
         try empty(piece, to: sink)
+        piece.history = history
         let room = UnsafeMutableRawBufferPointer(rebasing: piece.input.bytes[piece.count..<Self.pieceSize])
         let part = UnsafeRawBufferPointer(rebasing: bytes.prefix(room.count))
         room.copyMemory(from: part)
@@ -59,11 +64,14 @@ final class DeflatingLane: @unchecked Sendable {
     }
 
     /// Has a full piece deflated.
-    func hand() {
+    /// - Returns: what the next piece may refer to.
+    func hand() -> [UInt8] {
         if thread == nil { thread = try? JoinedThread { self.work() } }
         pieces[filling].isHanded = true
         if thread == nil { deflate(pieces[filling]) } else { arrivals.raise() }
+        let end = pieces[filling].input.bytes[..<Self.pieceSize].suffix(Self.historySize)
         filling = (filling + 1) % Self.pieceCount
+        return Array(end)
     }
 
     /// Deflates the stream's last piece, which may be empty.
@@ -105,7 +113,7 @@ final class DeflatingLane: @unchecked Sendable {
         }
     }
 
-    /// Blocks that end at a byte's border and refer to nothing before them (RFC 1951).
+    /// The piece's blocks end at a byte's border.
     private func deflate(_ piece: Piece) {
         defer { piece.done.raise() }
         isal_deflate_init(stream)
@@ -114,6 +122,12 @@ final class DeflatingLane: @unchecked Sendable {
         stream.pointee.level_buf_size = UInt32(levelBuffer.bytes.count)
         stream.pointee.gzip_flag = UInt16(IGZIP_DEFLATE)
         stream.pointee.flush = UInt16(FULL_FLUSH)
+        if !piece.history.isEmpty {
+            piece.result = piece.history.withUnsafeMutableBufferPointer {
+                isal_deflate_set_dict(stream, $0.baseAddress, UInt32($0.count))
+            }
+            guard piece.result == COMP_OK else { return }
+        }
         stream.pointee.next_in = piece.input.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
         stream.pointee.avail_in = UInt32(piece.count)
         stream.pointee.end_of_stream = piece.isLast ? 1 : 0

@@ -2,14 +2,16 @@ import CISAL
 import LinuxSystem
 
 /// gzip by ISA-L, on several processors at once. The input is cut into pieces of one size, each
-/// deflated by itself, so the output depends neither on how many threads there are nor on who is
-/// faster.
+/// deflated with the end of the one before as its dictionary, so the output depends neither on how
+/// many threads there are nor on who is faster.
 final class GzipEncoder: StreamEncoder {
     private static let mostLanes = 4
 
     private let lanes: [DeflatingLane]
     /// Goes round the lanes with each piece.
     private var current = 0
+    /// What the current piece may refer to.
+    private var history: [UInt8] = []
     private var checksum: UInt32 = 0
     private var length: UInt32 = 0
     private var isBegun = false
@@ -27,9 +29,10 @@ final class GzipEncoder: StreamEncoder {
         length &+= UInt32(truncatingIfNeeded: input.count)
         var rest = input
         while !rest.isEmpty {
-            rest = UnsafeRawBufferPointer(rebasing: rest[try lanes[current].fill(rest, sink)...])
+            rest = UnsafeRawBufferPointer(
+                rebasing: rest[try lanes[current].fill(rest, after: history, sink)...])
             if lanes[current].isFull {
-                lanes[current].hand()
+                history = lanes[current].hand()
                 current = (current + 1) % lanes.count
             }
         }
