@@ -59,7 +59,7 @@ struct PaxRecords {
         if key.starts(with: Self.libarchivePrefix) {
             // The same attributes again, encoded: needed only where star's form is missing.
             let name = Self.unescape(key.dropFirst(Self.libarchivePrefix.count), all: true)
-            if let decoded = Self.base64(value) { setIfMissing(name, decoded) }
+            if let decoded = Base64.decode(unpadded: value) { setIfMissing(name, decoded) }
             return
         }
         if key.starts(with: Self.sparsePrefix) {
@@ -158,30 +158,6 @@ struct PaxRecords {
                 rest.removeFirst(2)
             } else {
                 output.append(byte)
-            }
-        }
-        return output
-    }
-
-    private static func base64(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-        var output: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in text where byte != UInt8(ascii: "=") {
-            let value: UInt8
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = byte - 65
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = byte - 71
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = byte + 4
-            case UInt8(ascii: "+"): value = 62
-            case UInt8(ascii: "/"): value = 63
-            default: return nil
-            }
-            bits = bits << 6 | UInt32(value)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                output.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
             }
         }
         return output

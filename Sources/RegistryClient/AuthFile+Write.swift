@@ -1,4 +1,5 @@
 internal import JSONText
+internal import LayerArchive
 internal import LinuxSystem
 
 extension AuthFile {
@@ -22,7 +23,7 @@ extension AuthFile {
             }
             var entry = auths[key]?.object ?? JSONObject()
             for name in ["identitytoken", "registrytoken", "username", "password"] { entry.remove(name) }
-            entry["auth"] = .string("\(user):\(password)".base64)
+            entry["auth"] = .string(Base64.encode(Array("\(user):\(password)".utf8)))
             auths[key] = .object(entry)
         }
     }

@@ -1,4 +1,5 @@
 internal import JSONText
+internal import LayerArchive
 internal import LinuxSystem
 
 /// The files in which `login` leaves credentials (containers-auth.json(5),
@@ -116,8 +117,9 @@ public struct AuthFile: Sendable {
         if let token = entry["identitytoken"]?.string, !token.isEmpty { return .identityToken(token) }
         if let token = entry["registrytoken"]?.string, !token.isEmpty { return .registryToken(token) }
         if let auth = entry["auth"]?.string, !auth.isEmpty {
-            guard let text = String(base64: auth), let found = Credentials(parsing: text),
-                text.contains(":")
+            guard let bytes = Base64.decode(auth),
+                let found = Credentials(parsing: String(decoding: bytes, as: UTF8.self)),
+                bytes.contains(UInt8(ascii: ":"))
             else { throw JSONError(path: "auths.\(key).auth", "is no base64 of user:password") }
             return found
         }

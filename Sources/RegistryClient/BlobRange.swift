@@ -2,11 +2,7 @@ public import LayerArchive
 
 /// Some of a blob's bytes. When the connection breaks, a new one asks for the rest of them.
 public final class BlobRange: ByteSource {
-    private let client: RegistryClient
-    private let repository: Repository
-    private let digest: Digest
-    /// Of the whole blob.
-    private let size: Int64
+    private let blob: RemoteBlob
     private var position: Int64
     private let end: Int64
     private var session: HTTPSession?
@@ -14,18 +10,12 @@ public final class BlobRange: ByteSource {
     private var attempts: Attempts
     private var positionOfLastFailure: Int64
 
-    init(
-        _ client: RegistryClient, _ repository: Repository, _ digest: Digest, size: Int64,
-        _ range: Range<Int64>
-    ) {
-        self.client = client
-        self.repository = repository
-        self.digest = digest
-        self.size = size
+    init(_ blob: RemoteBlob, _ range: Range<Int64>) {
+        self.blob = blob
         position = range.lowerBound
         end = range.upperBound
         positionOfLastFailure = position
-        attempts = Attempts(client.options)
+        attempts = Attempts(blob.client.options)
     }
 
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -76,29 +66,18 @@ public final class BlobRange: ByteSource {
             excess = 1
         }
         exchange = nil
-        if excess == 0, let session { client.giveBack(session) }
+        if excess == 0, let session { blob.client.giveBack(session) }
         session = nil
     }
 
     private func connect() throws(RegistryError) {
-        let session = try client.takeSession()
+        let session = try blob.client.takeSession()
         self.session = session
-        let exchange = try client.open(
-            "/v2/\(repository.name)/blobs/\(digest)", of: repository,
-            headers: ["Accept-Encoding: identity", "Range: bytes=\(position)-\(end - 1)"], downgrade: true,
-            session: session)
+        let exchange = try blob.open(from: position, to: end, session: session)
         guard exchange.status == 206 else {
             throw RegistryError(
                 .noRanges, exchange.request.name, status: exchange.status,
                 "the server knows no ranges: it would send all of the blob")
-        }
-        let range = exchange.header("content-range") ?? ""
-        guard range == "bytes \(position)-\(end - 1)/\(size)" || range == "bytes \(position)-\(end - 1)/*"
-        else {
-            throw RegistryError(
-                .noRanges, exchange.request.name,
-                "asked for bytes \(position)-\(end - 1) of \(size), the answer has \"\(range.printable(limit: 60))\""
-            )
         }
         self.exchange = exchange
     }
@@ -111,6 +90,6 @@ extension RegistryClient {
     ///   - range: not empty, and within the blob.
     public func blob(_ repository: Repository, digest: Digest, size: Int64, range: Range<Int64>) -> BlobRange
     {
-        BlobRange(self, repository, digest, size: size, range)
+        BlobRange(RemoteBlob(client: self, repository: repository, digest: digest, size: size), range)
     }
 }

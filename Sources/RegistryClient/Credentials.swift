@@ -1,3 +1,5 @@
+internal import LayerArchive
+
 /// Who asks a registry for something.
 public enum Credentials: Equatable, Sendable {
     case password(user: String, password: String)
@@ -18,6 +20,6 @@ public enum Credentials: Equatable, Sendable {
     /// Of an `Authorization` header.
     var basic: String? {
         guard case .password(let user, let password) = self else { return nil }
-        return "Basic " + "\(user):\(password)".base64
+        return "Basic " + Base64.encode(Array("\(user):\(password)".utf8))
     }
 }

@@ -34,14 +34,6 @@ import Testing
         #expect(Challenge.parse("=,\"") == [])
     }
 
-    @Test func base64() {
-        for text in ["", "a", "ab", "abc", "user:pässword"] {
-            #expect(String(base64: text.base64) == text)
-        }
-        #expect("user:pass".base64 == "dXNlcjpwYXNz")
-        #expect(String(base64: "a-b_") == nil)
-    }
-
     @Test func origins() {
         #expect(HTTPURL("https://H:443/a")?.origin == "https://h")
         #expect(HTTPURL("http://h:443/a?b")?.origin == "http://h:443")

@@ -47,13 +47,18 @@ import Testing
     }
 
     @Test(arguments: [
-        Response(200, [], "0123456789"), Response(206, [], "23456"),
+        Response(206, [], "23456"),
         Response(206, ["Content-Range: bytes 3-7/10"], "34567"),
         Response(206, ["Content-Range: bytes 2-6/11"], "23456"),
         Response(206, ["Content-Type: multipart/byteranges; boundary=x"], "--x"),
     ])
     func otherAnswers(_ response: Response) {
         let error = #expect(throws: RegistryError.self) { try read { _ in response } }
+        #expect(error?.code == .malformed)
+    }
+
+    @Test func aServerWithoutRanges() {
+        let error = #expect(throws: RegistryError.self) { try read { _ in Response(200, [], "0123456789") } }
         #expect(error?.code == .noRanges)
     }
 

@@ -1,3 +1,5 @@
+internal import LayerArchive
+
 /// OpenPGP's form in letters (RFC 4880, section 6.2): gpgv reads keys without it only.
 enum OpenPGPArmor {
     /// Keys as packets, whether they were armored or not.

@@ -1,4 +1,5 @@
 internal import JSONText
+internal import LayerArchive
 
 /// Takes an object of a policy apart. A member that nobody asked for is an error: a restriction
 /// that we do not know must not be passed over.

@@ -1,4 +1,5 @@
 internal import JSONText
+internal import LayerArchive
 
 /// A signature of an image as it is kept, not verified yet.
 public enum ImageSignature: Equatable, Sendable {

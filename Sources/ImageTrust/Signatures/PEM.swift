@@ -1,3 +1,5 @@
+internal import LayerArchive
+
 /// Textual encodings (RFC 7468).
 enum PEM {
     struct Block: Equatable {

@@ -1,6 +1,7 @@
 internal import COpenSSL
 internal import CSodium
 internal import JSONText
+internal import LayerArchive
 
 /// The encryption of cosign's key files: scrypt makes a key of the passphrase, NaCl's secretbox
 /// (XSalsa20 and Poly1305) does the rest (go-securesystemslib, encrypted).

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import LayerArchive
 internal import LinuxSystem
 
 /// A private key that makes sigstore signatures, kept as cosign keeps it: PKCS #8, encrypted.

@@ -1,3 +1,5 @@
+internal import LayerArchive
+
 /// The keys and certificates of a `sigstoreSigned` requirement.
 struct SigstoreVerifier {
     private enum Signer {

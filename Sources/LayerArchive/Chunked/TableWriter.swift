@@ -43,7 +43,7 @@ final class TableWriter {
             var attributes = ObjectText()
             for (name, value) in header.attributes.sorted(by: { $0.name.lexicographicallyPrecedes($1.name) })
             {
-                attributes.set(String(decoding: name, as: UTF8.self), ObjectText.base64(value))
+                attributes.set(String(decoding: name, as: UTF8.self), Base64.encode(value))
             }
             object.set("xattrs", attributes)
         }

@@ -14,7 +14,7 @@ final class TarSplitWriter {
         guard !bytes.isEmpty else { return }
         var object = ObjectText()
         object.set("type", number: 2)
-        object.set("payload", ObjectText.base64(bytes))
+        object.set("payload", Base64.encode(bytes))
         try write(object)
     }
 
@@ -25,7 +25,7 @@ final class TarSplitWriter {
         object.set("name", name)
         object.set("size", nonZero: size)
         if let check {
-            object.set("payload", ObjectText.base64(check))
+            object.set("payload", Base64.encode(check))
         } else {
             object.set("payload", null: ())
         }

@@ -1,20 +1,20 @@
 internal import COpenSSL
 
 /// Standard base64 with padding (RFC 4648, section 4), and nothing besides.
-enum Base64 {
-    static func encode(_ bytes: [UInt8]) -> String {
+public enum Base64 {
+    public static func encode(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4 + 1) { buffer in
             Int(EVP_EncodeBlock(buffer.baseAddress, bytes, Int32(bytes.count)))
         }
     }
 
     /// - Returns: nil for what is no base64; ends of lines are passed over, as Go does.
-    static func decode(_ text: String) -> [UInt8]? {
+    public static func decode(_ text: String) -> [UInt8]? {
         decode(text.utf8.filter { $0 != 0x0A && $0 != 0x0D })
     }
 
     /// - Returns: nil for what is no base64 to its last byte.
-    static func decode(_ text: [UInt8]) -> [UInt8]? {
+    public static func decode(_ text: [UInt8]) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         var padding = 0
         while padding < 2, padding < text.count, text[text.count - 1 - padding] == UInt8(ascii: "=") {
@@ -26,6 +26,11 @@ enum Base64 {
         let count = EVP_DecodeBlock(&output, text, Int32(text.count))
         guard count >= padding else { return nil }
         return Array(output[..<(Int(count) - padding)])
+    }
+
+    /// As `decode`, of text whose padding may be missing.
+    public static func decode(unpadded text: some Collection<UInt8>) -> [UInt8]? {
+        decode(Array(text) + [UInt8](repeating: UInt8(ascii: "="), count: -text.count & 3))
     }
 }
 
