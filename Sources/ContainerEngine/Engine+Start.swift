@@ -104,9 +104,13 @@ extension Engine {
         let place = userRoot(of: id)
         if Mount.isMountRoot(place) { return place }
         try File.makeDirectories(place, mode: 0o711)
-        let mount = try Mount.clone(rootfs)
-        let directory = try File.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
-        try Mount.attach(mount.raw, onto: directory.raw)
+        do throws(SystemError) {
+            let mount = try Mount.clone(rootfs)
+            let directory = try File.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            try Mount.attach(mount.raw, onto: directory.raw)
+        } catch  where error.errno == .noSystemCall {
+            try Mount.bind(rootfs, onto: place)
+        }
         return place
     }
 

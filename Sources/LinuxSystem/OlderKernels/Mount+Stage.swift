@@ -35,9 +35,14 @@ extension Mount {
 
     // MARK: - Changing
 
+    /// Shows a directory elsewhere.
+    public static func bind(_ source: String, onto target: String) throws(SystemError) {
+        _ = try retrying("bind mount", target) { mount(source, target, nil, UInt(MS_BIND), nil) }
+    }
+
     /// Shows a directory at another place, to read only. For an instant it can be written there.
     public static func bindReadOnly(_ source: String, onto target: String) throws(SystemError) {
-        _ = try retrying("bind mount", target) { mount(source, target, nil, UInt(MS_BIND), nil) }
+        try bind(source, onto: target)
         do throws(SystemError) {
             _ = try retrying("remount", target) {
                 mount(nil, target, nil, UInt(MS_REMOUNT | MS_BIND | MS_RDONLY), nil)

@@ -120,7 +120,10 @@ struct CrashPlan {
         case .migrate:
             try create("true", from: try pulled())
             try host.ok("cp", "-", "\(container):/", input: .bytes(files.changed.archive))
-            let targets = ["overlay": "vfs", "vfs": "erofs", "erofs": "overlay", "btrfs": "vfs"]
+            // Older kernels have no erofs that lies in a file.
+            let probe = ["--root", host.path("probe"), "--storage-driver", "erofs", "info"]
+            let fromVFS = try host.apus(list: probe).exit == 0 ? "erofs" : "overlay"
+            let targets = ["overlay": "vfs", "vfs": fromVFS, "erofs": "overlay", "btrfs": "vfs"]
             put(["system", "migrate", targets[crash.driver]!])
         case .imageMount: put(["image", "mount", try pulled()])
         case .imageUnmount:

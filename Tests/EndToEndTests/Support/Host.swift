@@ -135,7 +135,9 @@ final class Host {
     }
 
     /// A detached container; its id.
-    func detached(_ arguments: String...) throws -> String {
+    func detached(_ arguments: String...) throws -> String { try detached(list: arguments) }
+
+    func detached(list arguments: [String]) throws -> String {
         let finished = try apus(list: ["run", "-d"] + arguments)
         guard finished.exit == 0, let id = finished.lines.last else { throw Unexpected("\(finished)") }
         return id
