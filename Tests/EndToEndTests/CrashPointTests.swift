@@ -54,7 +54,8 @@ extension EndToEnd {
                     try scene.complete(alone: alone)
                     try scene.losePower()
                     try scene.verify(
-                        "\(crash.testDescription), power lost \(alone ? "at" : "after") its end", hasEnded: true)
+                        "\(crash.testDescription), power lost \(alone ? "at" : "after") its end",
+                        hasEnded: true)
                 }
                 tally.print(crash, "power lost", scene.calls)
             }
