@@ -61,12 +61,12 @@ extension Engine {
         _ = try? network.sweep()
     }
 
-    /// Removes all that was taken away and is not removed yet, with little haste:
-    /// what a command has another process do that it would have to wait for.
-    public func finishRemovals() throws(EngineError) {
+    /// Removes all that was taken away and is not removed yet, and writes out what was added, with
+    /// little haste: what a command has another process do that it would have to wait for.
+    public func finishWork() throws(EngineError) {
         _ = nice(10)
+        try engineErrors { try store.finishWork() }
         sweep()
-        try engineErrors { try store.finishRemovals() }
     }
 
     /// Has the runtime forget a container whose monitor could not tell it to.

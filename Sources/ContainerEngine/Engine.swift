@@ -25,10 +25,14 @@ public final class Engine: Sendable {
     }
 
     /// Opens the engine over a store, which is made when it is not there.
-    /// - Parameter driver: the storage driver; nil for the store's own, or the best for a new one.
-    public static func open(root: String?, runRoot: String?, driver: String? = nil) throws(EngineError)
-        -> Engine
-    {
+    /// - Parameters:
+    ///   - driver: the storage driver; nil for the store's own, or the best for a new one.
+    ///   - leavesWork: what nobody need wait for is done by another process.
+    ///   - mayMake: makes a store where there is none.
+    public static func open(
+        root: String?, runRoot: String?, driver: String? = nil, leavesWork: Bool = true,
+        mayMake: Bool = true
+    ) throws(EngineError) -> Engine {
         guard geteuid() == 0 else {
             throw EngineError(.failed, "apus needs root here: run it as root, or with sudo")
         }
@@ -37,12 +41,14 @@ public final class Engine: Sendable {
         // itself: two stores must not share the state of their containers.
         let runRoot = try PathText.absolute(runRoot ?? (root == defaultRoot ? defaultRunRoot : root + "/run"))
         let programs = Programs()
-        let leaveRemovals: @Sendable () -> Void = {
+        let leaveWork: @Sendable () -> Void = {
             let arguments = [programs.own, "--root", root, "--runroot", runRoot, "system", "sweep"]
             _ = try? Spawn.start(programs.own, arguments, newSession: true)
         }
         let store = try engineErrors {
-            try Store.open(root: root, runRoot: runRoot, driver: driver, leaveRemovals: leaveRemovals)
+            try Store.open(
+                root: root, runRoot: runRoot, driver: driver, leaveWork: leavesWork ? leaveWork : nil,
+                session: nil, mayMake: mayMake)
         }
         try engineErrors {
             try store.database.migrate(room: ContainerTable.room, steps: ContainerTable.steps)

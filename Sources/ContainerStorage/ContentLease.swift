@@ -87,7 +87,7 @@ extension Store {
         let lock = try storing("lock", "the store's content") { () throws(SystemError) in
             try FileLock("locks/content", at: directory.raw, shared: true)
         }
-        try discardContentOfEarlierBoots(lock)
+        try discardContentOfEarlierSessions(lock)
         let name = "\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 36))"
         try storing("make", "ingest/\(name)") { () throws(SystemError) in
             try File.makeDirectory("ingest/\(name)", at: directory.raw, mode: 0o700)
@@ -108,23 +108,22 @@ extension Store {
         try emptyTrash()
     }
 
-    /// Content is written out to the disk once, before an image that uses it is
-    /// recorded. What no image uses may, after a power failure, have its name
-    /// and not its bytes: so it counts only within the boot that made it.
-    private func discardContentOfEarlierBoots(_ lock: borrowing FileLock) throws(StorageError) {
-        let boot = try Self.currentBoot()
-        if lastBoot == boot { return }
+    /// Content is cared for once, when an image that uses it is recorded. What no image uses may, after a power failure, have its name
+    /// and not its bytes: so it counts only within the disk's session that made it.
+    private func discardContentOfEarlierSessions(_ lock: borrowing FileLock) throws(StorageError) {
+        let session = Array(try self.session().name.utf8)
+        if lastSession == session { return }
         // Not atomic with respect to others (flock(2)): the loser finds the work done.
         let raw = lock.raw
         _ = try storing("lock", "the store's content") { () throws(SystemError) in
             try retrying("lock", "content") { flock(raw, LOCK_EX) }
         }
-        if lastBoot != boot {
+        if lastSession != session {
             _ = try collectGarbageLocked()
             try removeTemporaries(of: StoreLayout.boot)
-            try storing("write", StoreLayout.boot) { () throws(SystemError) in
-                try File.replace(StoreLayout.boot, at: directory.raw, with: boot)
-            }
+            // The disk need not have it: then the next session finds an earlier one's, or none. Where it
+            // cannot be written (a full disk), the next lease does the same again.
+            try? File.replace(StoreLayout.boot, at: directory.raw, with: session, durable: false)
         }
         _ = try storing("lock", "the store's content") { () throws(SystemError) in
             try retrying("lock", "content") { flock(raw, LOCK_SH) }
@@ -132,17 +131,11 @@ extension Store {
     }
 
     /// nil before the first content.
-    private var lastBoot: [UInt8]? { try? File.read(StoreLayout.boot, at: directory.raw, limit: 64) }
-
-    private static func currentBoot() throws(StorageError) -> [UInt8] {
-        try storing("read", "the boot's id") { () throws(SystemError) in
-            try File.read("/proc/sys/kernel/random/boot_id", limit: 64)
-        }
-    }
+    private var lastSession: [UInt8]? { try? File.read(StoreLayout.boot, at: directory.raw, limit: 128) }
 
     /// After a power failure files may be back that were removed just before.
-    var mayHoldContentOfEarlierBoots: Bool {
-        guard let lastBoot else { return false }
-        return (try? Self.currentBoot()) != lastBoot
+    var mayHoldContentOfEarlierSessions: Bool {
+        guard let lastSession else { return false }
+        return (try? session().name.utf8).map(Array.init) != lastSession
     }
 }

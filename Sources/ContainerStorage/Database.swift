@@ -20,7 +20,12 @@ public final class Database: @unchecked Sendable {
     static let busyTimeout = 30.0
 
     /// Opens a database; the file is made when it is not there.
-    public init(path: String) throws(StorageError) {
+    public convenience init(path: String) throws(StorageError) {
+        try self.init(path: path, isNew: false)
+    }
+
+    /// - Parameter isNew: nobody knows of it, and it will count once its maker has it written out.
+    init(path: String, isNew: Bool) throws(StorageError) {
         var handle: OpaquePointer?
         // SQLite's own mutexes are off: ours covers every use of the connection.
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
@@ -49,7 +54,10 @@ public final class Database: @unchecked Sendable {
         // Else the last to close would copy the log into the database and delete
         // it, at the cost of fsyncs, only for the next process to make it anew.
         sqlite_keep_log_on_close(handle)
-        try connection.executeScript("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
+        try connection.executeScript(
+            isNew
+                ? "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; PRAGMA foreign_keys=ON"
+                : "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
     }
 
     deinit {
@@ -58,22 +66,18 @@ public final class Database: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Sets up the file's lasting properties. One process at a time, at the store's making.
-    func prepareFile() throws(StorageError) {
-        try locked { () throws(StorageError) in
-            try connection.executeScript("PRAGMA journal_mode=WAL")
-        }
-    }
+    /// So many bytes in the file, and in the log, are there for the next changes, so that images can
+    /// be removed when the disk is full.
+    static let reserve = 256 << 10
 
-    /// Takes space for the next changes in advance, so that images can be
-    /// removed when the disk is full: pages in the file, and in the log, which
-    /// starts again from its first page after this.
-    func reserveSpace() throws(StorageError) {
+    /// Takes the space in a new file, and has its changes go to a log from now on. What is in that is
+    /// in the file too: it has a head, for which the first to write more would wait.
+    func finishNew() throws(StorageError) {
         try locked { () throws(StorageError) in
             try connection.executeScript(
                 """
-                CREATE TABLE reserve(bytes); INSERT INTO reserve VALUES(zeroblob(262144));
-                DROP TABLE reserve; PRAGMA wal_checkpoint(RESTART)
+                CREATE TABLE reserve(bytes); INSERT INTO reserve VALUES(zeroblob(\(Self.reserve)));
+                DROP TABLE reserve; PRAGMA journal_mode=WAL; PRAGMA user_version=0
                 """)
         }
     }
@@ -163,13 +167,14 @@ public final class Database: @unchecked Sendable {
     /// Brings one room's tables up to date.
     ///
     /// Each step takes the schema from the version that is its index to the
-    /// next; steps are only ever added.
+    /// next; steps are only ever added. A power failure may take them back, with all that was not
+    /// durable: then they are made again.
     /// - Throws: `notAStore` when a newer version of the room wrote the tables.
     public func migrate(room: String, steps: [String]) throws(StorageError) {
         let known = try version(ofRoom: room)
         if known == steps.count { return }
         guard known < steps.count else { throw newer(room, known) }
-        try write(durable: true) { connection throws(StorageError) in
+        try write { connection throws(StorageError) in
             try connection.execute(
                 "CREATE TABLE IF NOT EXISTS room(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
             )

@@ -30,7 +30,7 @@ struct DriverChoice {
             try File.makeDirectory(probe + "/lower", mode: 0o700)
             try union(probe, OverlayMount(lower: [probe + "/lower"]))
         case .erofs:
-            let lower = HeldDirectory(try image(probe))
+            let lower = HeldDescriptor(try image(probe))
             var mount = OverlayMount(lower: ["/proc/self/fd/\(lower.raw)"])
             mount.dataOnly = [probe + "/objects"]
             try union(probe, mount)

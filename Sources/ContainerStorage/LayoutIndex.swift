@@ -40,7 +40,8 @@ extension Store {
     /// change writes it.
     func refreshIndex() { try? rewriteIndex() }
 
-    func rewriteIndex() throws(StorageError) {
+    /// - Parameter durable: or it stays marked, and whoever writes out the layers writes it once more.
+    func rewriteIndex(durable: Bool = true) throws(StorageError) {
         let lock = try ObjectLock("index", in: directory.raw)
         defer { lock.keep() }
         // Read under the lock: the last to write has read the latest.
@@ -53,8 +54,9 @@ extension Store {
         guard let mark else { return }
         try removeTemporaries(of: "index.json")
         try storing("write", "index.json") { () throws(SystemError) in
-            try File.replace("index.json", at: directory.raw, with: index.json.bytes())
+            try File.replace("index.json", at: directory.raw, with: index.json.bytes(), durable: durable)
         }
+        guard durable else { return }
         _ = try database.write { connection throws(StorageError) in
             try connection.execute("DELETE FROM setting WHERE name = 'index_stale' AND value = ?", mark)
         }

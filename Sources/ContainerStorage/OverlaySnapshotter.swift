@@ -100,7 +100,7 @@ struct OverlaySnapshotter: Snapshotter {
         var lower: [String]
         var dataOnly: [String] = []
         /// Whose `/proc/self/fd` names are among them.
-        var held: [HeldDirectory] = []
+        var held: [HeldDescriptor] = []
     }
 
     /// - Parameters:
@@ -124,7 +124,7 @@ struct OverlaySnapshotter: Snapshotter {
             let mount = try storing("mount the image's tree", image) { () throws(SystemError) in
                 let mount = try LayerImage.mount(image, at: directory)
                 if let owners { try owners.map(mount.raw) }
-                return HeldDirectory(mount)
+                return HeldDescriptor(mount)
             }
             union.held.append(mount)
             union.lower.append("/proc/self/fd/\(mount.raw)")
@@ -146,7 +146,7 @@ struct OverlaySnapshotter: Snapshotter {
         let merged = "\(root)/\(snapshot)/merged"
         if OverlayMount.isMounted(merged) { return merged }
         do {
-            var mapped: HeldDirectory?
+            var mapped: HeldDescriptor?
             if let owners, !OwnerShift.isDone(snapshot, at: directory) { mapped = try owners.mapped(root) }
             let base = mapped.map { "/proc/self/fd/\($0.raw)" } ?? root
             let union = try union(chain, base: base, owners: mapped == nil ? nil : owners)
@@ -278,13 +278,6 @@ struct OverlaySnapshotter: Snapshotter {
     }
 
     func changesPath(_ id: String) -> String? { snapshotPath(id) + "/upper" }
-}
-
-/// A directory that is open as long as somebody holds this.
-final class HeldDirectory: Sendable {
-    private let descriptor: Descriptor
-    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
-    var raw: Int32 { descriptor.raw }
 }
 
 extension Mount {

@@ -21,11 +21,11 @@ public struct OwnerMap: Sendable {
     }
 
     /// A directory as the mapped users have it; nil where there are no such mounts.
-    func mapped(_ path: String) throws(SystemError) -> HeldDirectory? {
+    func mapped(_ path: String) throws(SystemError) -> HeldDescriptor? {
         do throws(SystemError) {
             let mount = try Mount.clone(path)
             try map(mount.raw)
-            return HeldDirectory(mount)
+            return HeldDescriptor(mount)
         } catch  where Self.isUnsupported(error.errno) {
             return nil
         }

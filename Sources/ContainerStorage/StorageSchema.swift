@@ -67,6 +67,14 @@ enum StorageSchema {
             labels TEXT NOT NULL,
             populated INTEGER NOT NULL,
             created INTEGER NOT NULL) WITHOUT ROWID;
+        """,
         """
+        CREATE TABLE unwritten(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            driver TEXT NOT NULL, diff_id TEXT NOT NULL,
+            session TEXT NOT NULL,
+            UNIQUE(driver, diff_id),
+            FOREIGN KEY(driver, diff_id) REFERENCES layer(driver, diff_id) ON DELETE CASCADE);
+        """,
     ]
 }

@@ -100,12 +100,40 @@ extension Store {
         try File.open(partial, at: directory.raw, O_RDWR | O_CREAT | O_EXCL, mode: 0o644)
     }
 
-    func publishBlob(_ partial: String, _ digest: Digest) throws(SystemError) {
+    func publishBlob(_ partial: String, _ digest: Digest) throws(StorageError) {
+        try storing("add blob", "\(digest)") { () throws(SystemError) in try name(partial, digest) }
+        // One that was lost, and that images count on.
+        if try isRecorded(blob: digest) { try writeOut([digest]) }
+    }
+
+    private func name(_ partial: String, _ digest: Digest) throws(SystemError) {
         do throws(SystemError) {
             try File.rename(partial, to: digest.blobPath, at: directory.raw)
         } catch  where error.errno == .noEntry && digest.algorithm != .sha256 {
-            try? File.makeDirectory("blobs/\(digest.algorithm.rawValue)", at: directory.raw, mode: 0o711)
+            try? File.makeDirectory(digest.blobFolder, at: directory.raw, mode: 0o711)
             try File.rename(partial, to: digest.blobPath, at: directory.raw)
+        }
+    }
+
+    func isRecorded(blob: Digest) throws(StorageError) -> Bool {
+        try database.read { connection throws(StorageError) in
+            try connection.exists("SELECT 1 FROM manifest_blob WHERE digest = ?", blob)
+        }
+    }
+
+    /// Returns once blobs, and their names, are on the disk.
+    func writeOut(_ blobs: [Digest]) throws(StorageError) {
+        let files = try blobs.map { digest throws(StorageError) in HeldDescriptor(try openBlob(digest)) }
+        try storing("write out", "blobs") { () throws(SystemError) in
+            for file in files { FD.startWriteback(file.raw, from: 0, count: 0) }
+            for file in files { try FD.syncData(file.raw) }
+            for folder in Set(blobs.map(\.blobFolder)) {
+                try File.syncDirectory(of: folder + "/", at: directory.raw)
+            }
+            // The folder of another algorithm may be new.
+            if blobs.contains(where: { $0.algorithm != .sha256 }) {
+                try File.syncDirectory(of: "blobs/", at: directory.raw)
+            }
         }
     }
 }

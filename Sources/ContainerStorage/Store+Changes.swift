@@ -41,6 +41,7 @@ extension Store {
         guard let kept = snapshotter.tree(id, in: self) else {
             return SnapshotChanges(tree: try openTree("overlay/empty"), changes: .none)
         }
+        try unpack(record.diffIDs, by: record.driver)
         let base = try snapshotter.view(record.diffIDs)
         do {
             switch kept {
@@ -65,6 +66,7 @@ extension Store {
     /// - Parameter diffIDs: the image's.
     public func changes(ofTopLayerOf diffIDs: [Digest]) throws(StorageError) -> TreeChanges {
         guard let top = diffIDs.last else { return .none }
+        try unpack(diffIDs)
         let below = diffIDs.dropLast()
         guard case .changes(let path) = snapshotter.tree(top, in: self) else {
             return try changes(ofTopLayerOf: diffIDs, since: Array(below))

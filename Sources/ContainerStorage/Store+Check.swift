@@ -55,11 +55,12 @@ extension Store {
     public func check(quick: Bool) throws(StorageError) -> [StoreDamage] {
         let lease = try lease()
         defer { lease.end() }
+        let lost = try unpackLost()
         let contents = try recorded()
         var damage = try databaseDamage()
         damage += try blobDamage(contents, quick: quick)
         let bad = Set(damage.map(\.subject))
-        damage += try layerDamage(contents, quick: quick, badBlobs: bad)
+        damage += try layerDamage(contents, lost, quick: quick, badBlobs: bad)
         damage += try objectDamage(quick: quick)
         damage += try indexDamage()
         damage += try leftovers(contents)
@@ -198,7 +199,8 @@ extension Store {
     // MARK: Layers
 
     private func layerDamage(
-        _ recorded: Recorded, quick: Bool, badBlobs: Set<StoreDamage.Subject>
+        _ recorded: Recorded, _ lost: [(layer: UnwrittenLayer, error: StorageError)], quick: Bool,
+        badBlobs: Set<StoreDamage.Subject>
     ) throws(StorageError) -> [StoreDamage] {
         var damage: [StoreDamage] = []
         for (driver, diffID) in recorded.layers {
@@ -207,10 +209,11 @@ extension Store {
             do throws(StorageError) {
                 record = try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw)
             } catch {
-                damage.append(
-                    StoreDamage(
-                        subject: .layer(driver, diffID),
-                        reason: error.code == .notFound ? "it is missing" : "\(error.reason)"))
+                let loss = lost.first { $0.layer.driver == driver && $0.layer.diffID == diffID }
+                let reason =
+                    loss.map { "the disk lost it, and it cannot be unpacked again (\($0.error))" }
+                    ?? (error.code == .notFound ? "it is missing" : "\(error.reason)")
+                damage.append(StoreDamage(subject: .layer(driver, diffID), reason: reason))
                 continue
             }
             // With a bad blob there is nothing to compare with, and that is reported.

@@ -29,14 +29,30 @@ extension Store {
         let sizes = try image.diffIDs.map { diffID throws(StorageError) in
             try LayerRecord.read(snapshotter.layerPath(diffID), at: directory.raw).size
         }
-        if try !isDurable(image) { try syncFileSystem() }
-        let record = try database.write(durable: true) { connection throws(StorageError) in
-            try insert(image, sizes, names, repoDigests, connection)
-            return try Self.image(image.id, connection)!
+        let session = try sessionOfUnwritten()
+        if try !isDurable(image) {
+            if session == nil { try syncFileSystem() } else { try writeOutBlobs(of: image) }
+        }
+        let (record, isUnwritten) = try database.write(durable: true) { connection throws(StorageError) in
+            try insert(image, sizes, names, repoDigests, unwrittenIn: session, connection)
+            return (try Self.image(image.id, connection)!, try Self.hasUnwritten(connection))
         }
         lease.settle()
-        refreshIndex()
+        if isUnwritten, let leaveWork {
+            try? rewriteIndex(durable: false)
+            leaveWork()
+        } else {
+            refreshIndex()
+        }
         return record
+    }
+
+    /// What gives the image's layers should the disk not have them. Those that another image has were
+    /// written out with that.
+    private func writeOutBlobs(of image: NewImage) throws(StorageError) {
+        var new: [Digest] = []
+        for blob in Set(image.blobs) where try !isRecorded(blob: blob) { new.append(blob) }
+        try writeOut(new)
     }
 
     /// Everything of the image was written out with an earlier one: a pull that found nothing new.
@@ -56,13 +72,12 @@ extension Store {
 
     private func insert(
         _ image: NewImage, _ sizes: [Int64], _ names: [String], _ repoDigests: [String],
-        _ connection: Connection
+        unwrittenIn session: String?, _ connection: Connection
     ) throws(StorageError) {
         var total: Int64 = 0
         for (diffID, size) in zip(image.diffIDs, sizes) {
             total += size
-            try connection.execute(
-                "INSERT INTO layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", driver, diffID, size)
+            try record(diffID, size: size, unwrittenIn: session, connection)
         }
         let config = image.config
         try connection.execute(
@@ -79,7 +94,7 @@ extension Store {
         try connection.execute(
             "INSERT INTO manifest VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING", image.digest, image.id,
             image.mediaType, image.size)
-        for blob in Set([image.digest, image.id] + image.layers) {
+        for blob in Set(image.blobs) {
             try connection.execute(
                 "INSERT INTO manifest_blob VALUES(?, ?) ON CONFLICT DO NOTHING", image.digest, blob)
         }
@@ -89,6 +104,17 @@ extension Store {
                 "INSERT INTO repo_digest VALUES(?, ?) ON CONFLICT DO NOTHING", image.id, value)
         }
         try Self.markIndexStale(connection)
+    }
+
+    /// Records a layer that is here.
+    /// - Parameter session: nil for one that has been written out.
+    func record(
+        _ layer: Digest, size: Int64, unwrittenIn session: String?, _ connection: Connection
+    ) throws(StorageError) {
+        let isNew =
+            try connection.execute(
+                "INSERT INTO layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", driver, layer, size) > 0
+        if isNew, let session { try Self.markUnwritten(layer, driver, session, connection) }
     }
 
     private static func name(
@@ -159,6 +185,8 @@ extension Store {
         if try mountedImages().contains(where: { $0.id == id }) {
             throw StorageError(.inUse, "remove image", "\(id)", "it is mounted")
         }
+        // The blobs go, and may be all that a container's layers have.
+        if keepingSnapshots { try writeOut() }
         try database.write(durable: true) { connection throws(StorageError) in
             if let seen { try Self.requireUnchanged(seen, connection) }
             if let user = try user(connection) {
@@ -196,6 +224,7 @@ private struct NewImage {
     var config: ImageConfig
     var layers: [Digest]
     var diffIDs: [Digest]
+    var blobs: [Digest] { [digest, id] + layers }
 
     init(manifest bytes: [UInt8], digest: Digest, mediaType: String?, in store: Store) throws(StorageError) {
         let operation = "add image"

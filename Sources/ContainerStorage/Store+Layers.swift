@@ -17,8 +17,10 @@ public struct LayerInfo: Sendable, Equatable {
 
 extension Store {
     /// Whether a layer is unpacked here. Rely on it only under a lease.
-    public func hasLayer(_ diffID: Digest) -> Bool {
-        File.exists(snapshotter.layerPath(diffID) + "/layer.json", at: directory.raw)
+    public func hasLayer(_ diffID: Digest) -> Bool { hasLayer(diffID, of: snapshotter.name) }
+
+    func hasLayer(_ diffID: Digest, of driver: SnapshotterName) -> Bool {
+        File.exists(snapshotter(driver).layerPath(diffID) + "/layer.json", at: directory.raw)
     }
 
     /// Adds a layer in one pass: verifies the blob, keeps it, inflates it,
@@ -135,7 +137,7 @@ extension Store {
             if unpack {
                 try File.makeDirectory(layerPartial, at: directory.raw, mode: 0o711)
                 let partial = try File.open(layerPartial, at: directory.raw, O_RDONLY | O_DIRECTORY)
-                layerSize = try snapshotter.unpack(WrittenBackSource(tar, writeback), into: partial)
+                layerSize = try snapshotter.unpack(tar, into: partial)
             }
             // What follows the archive's end belongs to the digests too.
             try tar.drain()
@@ -159,7 +161,13 @@ extension Store {
                 try File.replace(
                     layerPartial + "/layer.json", at: directory.raw, with: record.json.bytes(), durable: false
                 )
-                try publishLayer(layerPartial, diffID)
+                if expected == nil {
+                    let lock = try ObjectLock("layer-\(diffID.fileName)", in: directory.raw)
+                    defer { lock.keep() }
+                    try publishLayer(layerPartial, diffID)
+                } else {
+                    try publishLayer(layerPartial, diffID)
+                }
             }
             found = diffID
             return record
@@ -177,12 +185,32 @@ extension Store {
     /// In bytes, of the blob.
     private static let smallLayer: Int64 = 256 << 10
 
-    private func publishLayer(_ partial: String, _ diffID: Digest) throws(SystemError) {
-        do throws(SystemError) {
-            try File.rename(partial, to: snapshotter.layerPath(diffID), at: directory.raw)
-        } catch  where error.errno == .notEmpty || error.errno == .exists {
-            // Another was faster; only an import, which cannot lock what it does not know yet, comes here.
-            try discard(partial, as: "layer")
+    /// With the layer's lock held.
+    private func publishLayer(_ partial: String, _ diffID: Digest) throws {
+        if hasLayer(diffID) {
+            // Of two imports of the same the other was faster.
+            return try discard(partial, as: "layer")
+        }
+        let place = snapshotter.layerPath(diffID)
+        // Without its record it is none.
+        if File.exists(place, at: directory.raw) { try discard(place, as: "layer") }
+        let isRecorded = try database.read { connection throws(StorageError) in
+            try connection.exists("SELECT 1 FROM layer WHERE driver = ? AND diff_id = ?", driver, diffID)
+        }
+        guard isRecorded else { return try File.rename(partial, to: place, at: directory.raw) }
+        // It was lost, and images count on it.
+        if let session = try sessionOfUnwritten() {
+            try database.write(durable: true) { connection throws(StorageError) in
+                try Self.markUnwritten(diffID, driver, session, connection)
+            }
+            try File.rename(partial, to: place, at: directory.raw)
+        } else {
+            try syncFileSystem()
+            try File.rename(partial, to: place, at: directory.raw)
+            _ = try database.write { connection throws(StorageError) in
+                try connection.execute(
+                    "DELETE FROM unwritten WHERE driver = ? AND diff_id = ?", driver, diffID)
+            }
         }
     }
 

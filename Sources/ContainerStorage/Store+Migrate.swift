@@ -25,7 +25,8 @@ extension Store {
         if let mount = try mountedImages().first {
             throw StorageError(.inUse, operation, driver.rawValue, "the image \(mount.id.short) is mounted")
         }
-        let target = try Store.open(root: root, runRoot: runRoot, driver: driver.rawValue)
+        try writeOut()
+        let target = try opened(with: driver)
         let lease = try target.lease()
         defer { lease.end() }
 

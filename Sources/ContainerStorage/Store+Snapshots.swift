@@ -64,9 +64,11 @@ extension Store {
         if missing.isEmpty { return }
         let lease = try lease()
         defer { lease.end() }
+        let images = try images()
+        var sizes: [(Digest, Int64)] = []
         for diffID in missing {
-            guard let blob = blob(ofLayer: diffID) else {
-                throw StorageError(.notFound, "use layer", "\(diffID)", "it is not here")
+            guard let blob = try sourceBlob(diffID, of: images) else {
+                throw StorageError(.notFound, "use layer", "\(diffID)", "it is not here, nor is its blob")
             }
             let info = try ingestLayer(
                 blob: blob, size: nil, diffID: diffID,
@@ -74,13 +76,24 @@ extension Store {
                     throw StorageError(
                         .notFound, "use layer", "\(diffID)", "its blob \(blob) is not here")
                 }())
-            try syncFileSystem()
-            _ = try database.write { connection throws(StorageError) in
-                try connection.execute(
-                    "INSERT INTO layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", driver, diffID, info.size)
+            sizes.append((diffID, info.size))
+        }
+        let session = try sessionOfUnwritten()
+        if session == nil { try syncFileSystem() }
+        let isUnwritten = try database.write { connection throws(StorageError) in
+            for (diffID, size) in sizes {
+                try record(diffID, size: size, unwrittenIn: session, connection)
             }
+            return try Self.hasUnwritten(connection)
         }
         lease.settle()
+        if isUnwritten { leaveWork?() }
+    }
+
+    /// The same for what was made with a driver that need not be the store's.
+    func unpack(_ diffIDs: [Digest], by driver: SnapshotterName) throws(StorageError) {
+        if diffIDs.allSatisfy({ hasLayer($0, of: driver) }) { return }
+        try (driver == snapshotter.name ? self : opened(with: driver)).unpack(diffIDs)
     }
 
     /// The blob that a layer was unpacked from, by whatever driver.
@@ -100,6 +113,7 @@ extension Store {
         defer { lock.keep() }
         // Read under the lock: one that is removed meanwhile must not come back.
         let record = try requireSnapshot(id)
+        try unpack(record.diffIDs, by: record.driver)
         return try snapshotter(record.driver).mount(
             id, record.diffIDs, volatile: record.volatile, owners: owners)
     }
@@ -148,7 +162,8 @@ extension Store {
     /// The root directory of an image's files, to read only. It goes with the
     /// descriptor. Open what is in it by `File.open(inRoot:)`.
     public func openView(_ diffIDs: [Digest]) throws(StorageError) -> Descriptor {
-        try snapshotter.view(diffIDs)
+        try unpack(diffIDs)
+        return try snapshotter.view(diffIDs)
     }
 
     /// The directory in which overlay and erofs keep a container's changes.

@@ -48,8 +48,8 @@ extension Store {
             try collectGarbage()
             swept.content = true
         }
-        // A lease does the rest when it is the first of a boot.
-        if mayHoldContentOfEarlierBoots, try isContentFree() { _ = try lease() }
+        // A lease does the rest when it is the first of a session.
+        if mayHoldContentOfEarlierSessions, try isContentFree() { _ = try lease() }
         try sweepPartials()
         try emptyTrash()
         if stale { refreshIndex() }

@@ -26,11 +26,11 @@ public final class Store: Sendable {
     public let database: Database
     /// How new containers get their file system (`SnapshotterName`).
     public let driver: String
-    /// Has another process do `finishRemovals`, of what takes long; nil to do it here and now.
-    let leaveRemovals: (@Sendable () -> Void)?
+    /// Has another process do `finishWork`; nil to do all here and now.
+    let leaveWork: (@Sendable () -> Void)?
 
     let directory: Descriptor
-    let writeback: Writeback
+    private let givenSession: DiskSession?
     let activeLease = Mutex(WeakLease())
 
     struct WeakLease: Sendable { weak var lease: SharedLease? }
@@ -38,20 +38,35 @@ public final class Store: Sendable {
     /// Opens the store in a directory, and makes it when there is none.
     /// - Parameters:
     ///   - driver: a `SnapshotterName`; nil for the one the store was made with.
-    ///   - leaveRemovals: has another process do `finishRemovals`; nil to have
-    ///     each operation remove what it takes away.
+    ///   - leaveWork: has another process do `finishWork`; nil to have each operation remove what it
+    ///     takes away, and write out what it adds.
     /// - Throws: `notAStore` when the directory holds something else;
     ///   `unsupported` for a driver that does not work there.
     public static func open(
-        root: String, runRoot: String, driver: String? = nil, leaveRemovals: (@Sendable () -> Void)? = nil
+        root: String, runRoot: String, driver: String? = nil, leaveWork: (@Sendable () -> Void)? = nil
+    ) throws(StorageError) -> Store {
+        try open(
+            root: root, runRoot: runRoot, driver: driver, leaveWork: leaveWork, session: nil, mayMake: true)
+    }
+
+    /// - Parameters:
+    ///   - session: nil for that of the disk.
+    ///   - mayMake: makes a store where there is none.
+    /// - Throws: `notFound` where there is none and it may not make one.
+    package static func open(
+        root: String, runRoot: String, driver: String? = nil, leaveWork: (@Sendable () -> Void)? = nil,
+        session: DiskSession?, mayMake: Bool
     ) throws(StorageError) -> Store {
         let wanted = driver.flatMap(SnapshotterName.init)
         guard driver == nil || wanted != nil else {
             throw StorageError(.unsupported, "open the store", root, "there is no storage driver \(driver!)")
         }
-        if let store = try openExisting(root, runRoot, wanted, leaveRemovals) { return store }
+        if let store = try openExisting(root, runRoot, wanted, leaveWork, session) { return store }
+        guard mayMake || File.exists("\(root)/\(StoreLayout.database)") else {
+            throw StorageError(.notFound, "open the store", root, "there is none")
+        }
         try make(root, wanted)
-        guard let store = try openExisting(root, runRoot, wanted, leaveRemovals) else {
+        guard let store = try openExisting(root, runRoot, wanted, leaveWork, session) else {
             throw StorageError(.notAStore, "open the store", root, "it was removed while it was made")
         }
         return store
@@ -59,21 +74,21 @@ public final class Store: Sendable {
 
     private init(
         root: String, runRoot: String, directory: consuming Descriptor, database: Database, driver: String,
-        leaveRemovals: (@Sendable () -> Void)?
+        leaveWork: (@Sendable () -> Void)?, session: DiskSession?
     ) {
-        self.leaveRemovals = leaveRemovals
+        self.leaveWork = leaveWork
+        givenSession = session
         self.root = root
         self.runRoot = runRoot
         self.directory = directory
         self.database = database
         self.driver = driver
-        writeback = Writeback(root)
     }
 
     /// - Returns: nil when there is no store, an unfinished one, or one of an older version.
     private static func openExisting(
         _ path: String, _ runRoot: String, _ driver: SnapshotterName?,
-        _ leaveRemovals: (@Sendable () -> Void)?
+        _ leaveWork: (@Sendable () -> Void)?, _ session: DiskSession?
     ) throws(StorageError) -> Store? {
         guard let directory = try openDirectory(path) else { return nil }
         let root = try absolutePath(directory, path)
@@ -87,14 +102,31 @@ public final class Store: Sendable {
             return nil
         }
         try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
-        let made = try database.read { connection throws(StorageError) in
-            try connection.first("SELECT value FROM setting WHERE name = 'driver'") { $0.text(0) }
+        let found = try database.read { connection throws(StorageError) in
+            try connection.first(
+                "SELECT value, EXISTS(SELECT 1 FROM unwritten) FROM setting WHERE name = 'driver'"
+            ) { (driver: $0.text(0), isUnwritten: $0.bool(1)) }
         }
-        guard let made else { return nil }
+        guard let found else { return nil }
         if let driver { try prepare(driver, root, directory.raw) }
-        return Store(
+        let store = Store(
             root: root, runRoot: runRoot, directory: directory, database: database,
-            driver: driver?.rawValue ?? made, leaveRemovals: leaveRemovals)
+            driver: driver?.rawValue ?? found.driver, leaveWork: leaveWork, session: session)
+        if found.isUnwritten { try store.meetUnwritten() }
+        return store
+    }
+
+    /// The same store for another driver; it leaves no work.
+    func opened(with driver: SnapshotterName) throws(StorageError) -> Store {
+        try Store.open(
+            root: root, runRoot: runRoot, driver: driver.rawValue, session: givenSession, mayMake: false)
+    }
+
+    func session() throws(StorageError) -> DiskSession {
+        if let givenSession { return givenSession }
+        return try storing("tell the session of the disk of", root) { () throws(SystemError) in
+            try DiskSession(of: directory.raw)
+        }
     }
 
     /// Makes a driver's directories when it is first asked for, if it works here.
@@ -165,20 +197,54 @@ public final class Store: Sendable {
             }
         }
         let root = try absolutePath(directory, path)
-        let database = try Database(path: root + "/" + StoreLayout.database)
-        try database.prepareFile()
-        try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
-        try database.reserveSpace()
-        if let driver { try prepare(driver, root, at) }
-        let choice =
-            driver.map { DriverChoice(driver: $0, reason: "it was asked for") } ?? DriverChoice.probe(root)
-        try database.write(durable: true) { connection throws(StorageError) in
-            let insert = "INSERT INTO setting VALUES(?, ?) ON CONFLICT(name) DO NOTHING"
-            try connection.execute(insert, "driver_reason", choice.reason)
-            // Last, because it is what `openExisting` looks for.
-            try connection.execute(insert, "driver", choice.driver.rawValue)
+        if try isOfOlderVersion(root, at) {
+            try Database(path: "\(root)/\(StoreLayout.database)").migrate(
+                room: StorageSchema.room, steps: StorageSchema.steps)
+        } else {
+            if let driver { try prepare(driver, root, at) }
+            let choice =
+                driver.map { DriverChoice(driver: $0, reason: "it was asked for") }
+                ?? DriverChoice.probe(root)
+            try makeDatabase(choice, root, at)
         }
         _ = consume lock
+    }
+
+    /// Whether the database is one that counts: it was somebody's store.
+    private static func isOfOlderVersion(_ root: String, _ at: Int32) throws(StorageError) -> Bool {
+        guard File.exists(StoreLayout.database, at: at) else { return false }
+        return try Database(path: "\(root)/\(StoreLayout.database)").version(ofRoom: StorageSchema.room) > 0
+    }
+
+    /// Makes it under another name, so that it is there whole or not at all.
+    private static func makeDatabase(_ choice: DriverChoice, _ root: String, _ at: Int32) throws(StorageError)
+    {
+        let path = "\(root)/\(StoreLayout.newDatabase)"
+        for name in [StoreLayout.newDatabase, StoreLayout.database] {
+            for suffix in ["", "-wal", "-shm", "-journal"] { try? File.unlink(name + suffix, at: at) }
+        }
+        try fill(path, choice)
+        try storing("make the store", root) { () throws(SystemError) in
+            let log = try File.open(StoreLayout.newDatabase + "-wal", at: at, O_WRONLY | O_APPEND)
+            try FD.writeAll(log.raw, [UInt8](repeating: 0, count: Database.reserve))
+            try File.rename(StoreLayout.newDatabase + "-wal", to: StoreLayout.database + "-wal", at: at)
+            try? File.unlink(StoreLayout.newDatabase + "-shm", at: at)
+            let file = try File.open(StoreLayout.newDatabase, at: at, O_RDWR)
+            try FD.syncData(file.raw)
+            try File.rename(StoreLayout.newDatabase, to: StoreLayout.database, at: at)
+            try FD.sync(at)
+        }
+    }
+
+    private static func fill(_ path: String, _ choice: DriverChoice) throws(StorageError) {
+        let database = try Database(path: path, isNew: true)
+        try database.migrate(room: StorageSchema.room, steps: StorageSchema.steps)
+        try database.write { connection throws(StorageError) in
+            let insert = "INSERT INTO setting VALUES(?, ?)"
+            try connection.execute(insert, "driver_reason", choice.reason)
+            try connection.execute(insert, "driver", choice.driver.rawValue)
+        }
+        try database.finishNew()
     }
 
     private static func makeDirectory(_ name: String, _ at: Int32) throws(SystemError) {
@@ -214,8 +280,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// Writes out what is still only in memory of the store's file system.
+    /// Writes out what is still only in memory of the store's file system (syncfs(2)).
     func syncFileSystem() throws(StorageError) {
-        try storing("write out", root) { () throws(SystemError) in try Writeback.write(root) }
+        try storing("write out", root) { () throws(SystemError) in try FD.syncFileSystem(directory.raw) }
     }
 }

@@ -6,7 +6,7 @@ import LinuxSystem
 ///
 ///     oci-layout  index.json  blobs/ALGORITHM/HEX     the image layout
 ///     apus.db (-wal, -shm)                            metadata; it says what is referenced
-///     boot                                            the boot in which the content was last in use
+///     boot                                            the disk's session in which content was last added
 ///     overlay/layers/HEX/{diff,layer.json,root}       unpacked layers, by diffID
 ///     overlay/implied/HEX/diff                        directories of theirs, by chain
 ///     overlay/snapshots/ID/{upper,work,merged}        containers' changes
@@ -21,6 +21,8 @@ import LinuxSystem
 ///     locks/
 enum StoreLayout {
     static let database = "apus.db"
+    /// While it is made.
+    static let newDatabase = "apus.db.new"
     static let boot = "boot"
     static let directories =
         ["blobs", "blobs/sha256", "ingest", "trash", "volumes", "containers"]
@@ -41,8 +43,7 @@ enum StoreLayout {
     private static let known: Set<String> = [
         "oci-layout", "index.json", "blobs", "ingest", "trash", "volumes", "containers", "overlay", "vfs",
         "btrfs", "erofs", "partial", "locks", "boot", "apus.db", "apus.db-wal", "apus.db-shm",
-        "apus.db-journal",
-        "lost+found",
+        "apus.db-journal", "apus.db.new", "apus.db.new-wal", "apus.db.new-shm", "lost+found",
     ]
 
     /// Whether a directory without a database may become a store: it is empty,
@@ -76,5 +77,6 @@ extension Digest {
         self = digest
     }
 
-    var blobPath: String { "blobs/\(algorithm.rawValue)/\(hex)" }
+    var blobPath: String { "\(blobFolder)/\(hex)" }
+    var blobFolder: String { "blobs/\(algorithm.rawValue)" }
 }

@@ -13,15 +13,24 @@ extension Store {
     /// Removes what is in the trash, or, where others can do the rest, what
     /// some milliseconds suffice for: nobody waits for a large removal.
     func emptyTrash() throws(StorageError) {
-        guard let leaveRemovals, try !needsSpace() else {
+        guard let leaveWork, try !needsSpace() else {
             try finishRemovals()
             return
         }
-        if try !remove(until: Deadline(milliseconds: 5)) { leaveRemovals() }
+        if try !remove(until: Deadline(milliseconds: 5)) { leaveWork() }
+    }
+
+    /// What was left to do so that nobody had to wait for it.
+    public func finishWork() throws(StorageError) {
+        let isWritten = (try? writeOut()) != nil
+        refreshIndex()
+        try finishRemovals()
+        // That made room for layers that have to be unpacked again.
+        if !isWritten { try writeOut() }
     }
 
     /// Removes all that was taken away from its place, when those have ended who are at it.
-    public func finishRemovals() throws(StorageError) {
+    private func finishRemovals() throws(StorageError) {
         _ = try remove(until: .never, waits: true)
     }
 

@@ -128,6 +128,18 @@ public enum FD {
         _ = try retrying("fsync", "descriptor \(fd)") { fsync(fd) }
     }
 
+    /// What is needed to read the bytes again, and no more: not the times (fdatasync(2)).
+    public static func syncData(_ fd: Int32) throws(SystemError) {
+        _ = try retrying("fdatasync", "descriptor \(fd)") { fdatasync(fd) }
+    }
+
+    /// All of a file's file system (syncfs(2)).
+    public static func syncFileSystem(_ fd: Int32) throws(SystemError) {
+        _ = try checked("syncfs", "descriptor \(fd)") {
+            linux_syscall(Int(SYS_syncfs), Int(fd), 0, 0, 0, 0, 0)
+        }
+    }
+
     /// A pair of pipe ends, close-on-exec.
     public static func pipe(nonBlocking: Bool = false) throws(SystemError) -> PipeEnds {
         var ends: [Int32] = [0, 0]

@@ -52,6 +52,9 @@ public final class RegistryClient: Sendable {
             pushes: options.pushes)
     }
 
+    /// Loads libcurl, and the libraries behind it. Otherwise the first request does.
+    public static func prepare() { _ = try? CurlLibrary.shared() }
+
     /// What a registry answered when asked for a manifest.
     public struct Manifest: Sendable {
         public var bytes: [UInt8]

@@ -43,7 +43,7 @@ import Testing
     @Test func aLargeRemovalIsLeftToOthers() throws {
         let asked = Mutex(0)
         let store = try Store.open(
-            root: scratch.root, runRoot: scratch.runRoot, leaveRemovals: { asked.withLock { $0 += 1 } })
+            root: scratch.root, runRoot: scratch.runRoot, leaveWork: { asked.withLock { $0 += 1 } })
         let layer = try TestLayer { writer in
             for number in 0..<20_000 { try writer.add(TarEntry(.regular, "d\(number % 50)/f\(number)")) }
         }
@@ -51,7 +51,7 @@ import Testing
         try store.removeImage(image.id)
         #expect(asked.withLock { $0 } > 0)
         #expect(store.content.contains { $0.hasPrefix("trash/") })
-        try store.finishRemovals()
+        try store.finishWork()
         #expect(store.content == [])
     }
 }

@@ -1,13 +1,14 @@
 import CLinux
 import LinuxSystem
 
-// Usage: crash-point [--kill-at N] [--sync-at N] [--report FILE] COMMAND ARGUMENT…
+// Usage: crash-point [--kill-at N] [--sync-at N] [--kill-rest] [--report FILE] COMMAND ARGUMENT…
 //
 // Executes a command and counts the system calls by which it, and all that it starts, changes what
 // is on disk. Before the Nth, every one of these processes is killed (exit status 137): what the
 // command leaves is what a power cut at that instant would leave to who mounts the disk again, but
 // for what the kernel had not written yet; `--sync-at` has the kernel write everything before an
-// earlier call. Without `--kill-at` the command runs to its end. The report is the count.
+// earlier call. Without `--kill-at` the command runs to its end; with `--kill-rest` what it started, and
+// still runs then, is killed. The report is the count.
 
 func fail(_ what: String) -> Never {
     try? FD.writeAll(2, "crash-point: \(what)\n")
@@ -18,9 +19,15 @@ func fail(_ what: String) -> Never {
 
 var killAt = Int.max
 var syncAt = Int.max
+var killsRest = false
 var report: String?
 var arguments = Array(CommandLine.arguments.dropFirst())
 while let option = arguments.first, option.hasPrefix("--") {
+    if option == "--kill-rest" {
+        killsRest = true
+        arguments.removeFirst()
+        continue
+    }
     guard arguments.count > 1 else { fail("\(option) needs a value") }
     let value = arguments[1]
     switch option {
@@ -118,6 +125,7 @@ var status: Int32 = 0
 /// Threads that are known, any of which may be its process' first.
 var threads: Set<pid_t> = [command]
 var wasKilled = false
+var isOver = false
 
 while true {
     var state: Int32 = 0
@@ -128,10 +136,16 @@ while true {
     }
     guard state & 0xff == 0x7f else {
         threads.remove(process)
-        if process == command { status = state }
+        if process == command {
+            status = state
+            isOver = killsRest
+            if isOver { for thread in threads { kill(thread, SIGKILL) } }
+        }
         continue
     }
     threads.insert(process)
+    // It was started just before the end.
+    if isOver { kill(process, SIGKILL) }
     let signal = state >> 8 & 0xff
     switch state >> 16 {
     case eventSeccomp:

@@ -49,10 +49,14 @@ extension EndToEnd {
                     tally.add(try scene.verify("\(crash.testDescription), power lost at call \(point)"))
                 }
                 // What a command said it did, it did for good.
-                try scene.restore()
-                try scene.complete()
-                try scene.losePower()
-                try scene.verify("\(crash.testDescription), power lost after its end", hasEnded: true)
+                for alone in [true, false] {
+                    try scene.restore()
+                    try scene.complete(alone: alone)
+                    try scene.losePower()
+                    try scene.verify(
+                        "\(crash.testDescription), power lost \(alone ? "at" : "after") its end",
+                        hasEnded: true)
+                }
                 tally.print(crash, "power lost", scene.calls)
             }
         }

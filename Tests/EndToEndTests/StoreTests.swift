@@ -47,6 +47,10 @@ extension EndToEnd {
         @Test func imageMountsStartNothing() throws {
             try Host.with { host in
                 let image = try host.busybox()
+                try host.ok("system", "sweep")
+                try host.eventually("the layer is written out") {
+                    Kernel.processes(mentioning: host.scratch).isEmpty
+                }
                 let path = try host.ok("image", "mount", image)
                 #expect(try host.ok("image", "mount", image) == path)
                 #expect(File.exists(path + "/bin/busybox"))

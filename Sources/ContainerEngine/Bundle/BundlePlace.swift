@@ -72,7 +72,7 @@ struct BundlePlace: ~Copyable {
         let (directory, parent) = (directory.raw, parent.raw)
         do throws(SystemError) {
             // What has its name has its files, also after a power failure.
-            _ = try checked("syncfs", path) { linux_syscall(Int(SYS_syncfs), Int(directory), 0, 0, 0, 0, 0) }
+            try FD.syncFileSystem(directory)
             try File.rename(partial, to: name, at: parent)
             try FD.sync(parent)
         } catch {

@@ -17,12 +17,12 @@ struct LayerImage {
 
     /// A tree to make an image of: an unpacked layer, or a mounted layer's image.
     final class Source {
-        let root: HeldDirectory
+        let root: HeldDescriptor
         /// Directories that the layer's archive has no entry for (`LayerApplier.Outcome`).
         let implied: Set<[UInt8]>
 
         init(_ root: consuming Descriptor, implied: Set<[UInt8]> = []) {
-            self.root = HeldDirectory(root)
+            self.root = HeldDescriptor(root)
             self.implied = implied
         }
     }
@@ -81,7 +81,7 @@ struct LayerImage {
     /// A directory of one source that others may be above or below.
     private struct Part {
         var source: Int
-        var directory: HeldDirectory
+        var directory: HeldDescriptor
     }
 
     private final class Level {
@@ -168,7 +168,7 @@ struct LayerImage {
             level.parts = try level.partSources.map { source throws(SystemError) in
                 Part(
                     source: source,
-                    directory: HeldDirectory(
+                    directory: HeldDescriptor(
                         try File.openRaw(path, beneath: sources[source].root.raw, O_RDONLY | O_DIRECTORY)))
             }
         }
@@ -180,7 +180,8 @@ struct LayerImage {
         var result: [Part] = []
         for part in parts {
             do throws(SystemError) {
-                let directory = HeldDirectory(try Self.open(name, part.directory.raw, O_RDONLY | O_DIRECTORY))
+                let directory = HeldDescriptor(
+                    try Self.open(name, part.directory.raw, O_RDONLY | O_DIRECTORY))
                 result.append(Part(source: part.source, directory: directory))
             } catch  where error.errno == .noEntry {
                 continue

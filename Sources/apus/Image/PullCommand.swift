@@ -32,6 +32,9 @@ enum PullCommand {
     }
 
     static func run(_ values: Values) throws -> Int32 {
+        let preparation = RegistryPreparation(
+            for: values.arguments.compactMap { try? ImageSource(parsing: $0) })
+        defer { preparation.finish() }
         let engine = try GlobalFlags.engine(values)
         var options = try options(values)
         RegistryFlags.apply(values, to: &options)

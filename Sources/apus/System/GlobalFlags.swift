@@ -20,6 +20,17 @@ enum GlobalFlags {
             driver: values.string("storage-driver"))
     }
 
+    /// For the process that does what others leave; nil when there is no store.
+    static func sweeper(_ values: Values) throws -> Engine? {
+        do throws(EngineError) {
+            return try Engine.open(
+                root: values.string("root"), runRoot: values.string("runroot"),
+                driver: values.string("storage-driver"), leavesWork: false, mayMake: false)
+        } catch  where error.code == .notFound {
+            return nil
+        }
+    }
+
     /// The stores that `apus:` means: that of the flags, unless it names another.
     static func stores(_ values: Values) -> LocalStores {
         @Sendable func engine(_ root: String?) throws -> Engine {

@@ -59,8 +59,10 @@ final class CrashDisk {
         try unmount()
         try File.rename("\(image).lost", to: image)
         try mount()
-        // The host has booted since.
-        if File.exists("\(host.root)/boot") {
+        // By the number of the loop device's attachment the store knows. Where it has none, the host
+        // has booted since.
+        let isKnown = kind == .ext4 && File.exists("/sys/block/loop0/diskseq")
+        if !isKnown, File.exists("\(host.root)/boot") {
             try File.replace("\(host.root)/boot", with: Array("another boot\n".utf8), durable: false)
         }
     }

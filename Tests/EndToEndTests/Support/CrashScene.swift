@@ -122,7 +122,13 @@ final class CrashScene {
         return finished.exit == 137
     }
 
-    func complete() throws {
+    /// - Parameter alone: what it left to others is not done: they are killed when it has ended.
+    func complete(alone: Bool = false) throws {
+        if alone, plan.settling == nil {
+            return try ProgramRun.run(
+                [Self.tracer, "--kill-rest"] + Self.line(plan), environment: environment
+            ).requireSuccess()
+        }
         for command in plan.commands {
             try ProgramRun.run(command, environment: environment).requireSuccess()
         }
