@@ -67,6 +67,7 @@ enum StorageSchema {
             labels TEXT NOT NULL,
             populated INTEGER NOT NULL,
             created INTEGER NOT NULL) WITHOUT ROWID;
-        """
+        """,
+        artifacts,
     ]
 }
