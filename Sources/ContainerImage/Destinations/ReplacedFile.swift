@@ -9,10 +9,13 @@ final class ReplacedFile: Sendable {
     private enum Kind { case unnamed, named(String), asItIs }
     private let kind: Kind
 
-    init(_ path: String) throws(ImageError) {
+    /// - Parameter followsLinks: a link to a device is the device; otherwise any link makes way.
+    init(_ path: String, followsLinks: Bool = true) throws(ImageError) {
         self.path = path
         do throws(SystemError) {
-            if let status = try? File.status(path), status.st_mode & S_IFMT != S_IFREG {
+            if let status = try? File.status(path, followLinks: followsLinks),
+                ![S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT)
+            {
                 guard status.st_mode & S_IFMT != S_IFDIR else {
                     throw SystemError("write", path, .isDirectory)
                 }
