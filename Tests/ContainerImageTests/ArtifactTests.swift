@@ -255,6 +255,33 @@ import Testing
         #expect(message { try there.pull("\(registry.host)/models/none:1") }.contains("none:1"))
     }
 
+    /// What came of a large file before the line broke is not fetched again.
+    @Test func goesOnWhereTheLineBroke() throws {
+        let registry = try RegistryFixture(scratch)
+        let size = 8 << 20
+        var random = SystemRandomNumberGenerator()
+        let bytes = (0..<size / 8).flatMap { _ in
+            withUnsafeBytes(of: random.next() as UInt64) { Array($0) }
+        }
+        try scratch.write("large", bytes)
+        let digest = try artifacts.add([scratch("large")], to: "\(registry.host)/files/large:1")
+        try artifacts.push("\(registry.host)/files/large:1")
+        let proxy = try CuttingProxy(to: registry.host, cuts: 1, after: 3 << 20, ofAnswers: true)
+        let name = "localhost:\(proxy.port)/files/large:1"
+        let other = try scratch.store("other")
+        var options = try Self.options(scratch)
+        options.retries = 0
+        let there = Artifacts(store: other, options: options)
+        #expect(message { try there.pull(name) }.contains("large:1"))
+        #expect(try other.artifacts().isEmpty)
+        let before = proxy.answered
+        #expect(try there.pull(name) == digest)
+        #expect(proxy.cutsLeft == 0 && proxy.answered - before < size - (1 << 20))
+        try there.extract(name, to: scratch("back"))
+        #expect(try File.read(scratch("back")) == bytes)
+        #expect(try other.check(quick: false).isEmpty)
+    }
+
     /// An image is one, too: its blobs come as they are.
     @Test func pullsImagesAndRefusesByPolicy() throws {
         let registry = try RegistryFixture(scratch)
