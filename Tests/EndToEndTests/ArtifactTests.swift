@@ -104,6 +104,30 @@ extension EndToEnd {
             }
         }
 
+        /// A link stays, and what it leads to is written: a file, or standard output in one.
+        @Test func linksStay() throws {
+            try Host.with { host in
+                let (small, _) = try Self.files(host)
+                try host.ok("artifact", "add", "localhost/a", small)
+                let kept = try host.write("old", to: "kept")
+                try File.makeSymbolicLink(to: kept, host.path("to-file"))
+                // As /dev/stdout, which a test had better not touch.
+                try File.makeSymbolicLink(to: "/proc/self/fd/1", host.path("to-output"))
+                try host.ok("artifact", "extract", "localhost/a", host.path("to-file"))
+                #expect(try File.readText(kept) == "hello\n")
+                let command = host.command.joined(separator: " ")
+                try ProgramRun.tool(
+                    "sh", "-ec",
+                    "{ echo before; \(command) artifact extract localhost/a \(host.path("to-output")); } > \(host.path("log"))"
+                )
+                #expect(try File.readText(host.path("log")) == "before\nhello\n")
+                for link in ["to-file", "to-output"] {
+                    let status = try File.status(host.path(link), followLinks: false)
+                    #expect(status.st_mode & S_IFMT == S_IFLNK, "\(link)")
+                }
+            }
+        }
+
         /// To a registry and back, as skopeo sees it, and by the garbage collection of images.
         @Test(.needs("skopeo")) func travels() throws {
             try Host.with { host in
