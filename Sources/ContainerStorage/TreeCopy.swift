@@ -105,14 +105,17 @@ struct TreeCopy: ~Copyable {
             of: name, at: target, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))
     }
 
-    /// What stands for a device: an empty file that nobody can read.
+    /// What stands for a device: an empty file.
     private func placeholder(
         _ name: [CChar], _ status: stat, at target: Int32, _ path: String
     ) throws(SystemError) {
         let made = try Self.open(name, target, O_WRONLY | O_CREAT | O_EXCL)
         let owner = try owners.onDisk(status.st_uid, status.st_gid, path)
         try FileMetadata.setOwner(made.raw, owner.user, owner.group)
-        try FileMetadata.setMode(made.raw, 0)
+        try FileMetadata.setMode(made.raw, status.st_mode & 0o7777)
+        if let note = owners.noted(status.st_uid, status.st_gid) {
+            try ExtendedAttributes.set(made.raw, note)
+        }
         try FileMetadata.setTimes(
             made.raw, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))
     }

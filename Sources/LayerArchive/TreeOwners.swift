@@ -124,8 +124,8 @@ public struct TreeOwners: Sendable, Equatable {
 
     /// Whether a file stands for a device of the image's, which its maker could not make.
     func isPlaceholder(_ status: stat, for image: stat) -> Bool {
-        areNoted && [S_IFCHR, S_IFBLK].contains(image.st_mode & S_IFMT) && status.st_mode == S_IFREG
-            && status.st_size == 0
+        areNoted && [S_IFCHR, S_IFBLK].contains(image.st_mode & S_IFMT)
+            && status.st_mode == S_IFREG | image.st_mode & 0o7777 && status.st_size == 0
     }
 
     /// Capabilities of version 3, which hold in the user namespace whose root this is, or of version 2
