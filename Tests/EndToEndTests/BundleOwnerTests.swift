@@ -94,7 +94,10 @@ extension EndToEnd {
                 // Root's rootless umoci gives all files to root, whatever it was told.
                 let seen = try Self.listing(ours, notes: true)
                 #expect(
-                    seen.map { $0.split(separator: " 1234 1235 ").joined(separator: " 0 0 ") }
+                    seen.map {
+                        $0.split(separator: " 1234 1235 ", omittingEmptySubsequences: false).joined(
+                            separator: " 0 0 ")
+                    }
                         == (try Self.listing(theirs, notes: true)))
                 #expect(seen.contains("./null f 644 1234 1235 "))
 
