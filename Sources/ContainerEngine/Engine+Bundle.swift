@@ -26,7 +26,10 @@ public struct RepackRequest: Sendable {
 extension Engine {
     /// Makes a bundle for an OCI runtime of an image: its files in `rootfs`,
     /// a `config.json`, and what `repack` needs to know.
-    public func unpack(_ name: String, to bundle: String) throws(EngineError) {
+    public func unpack(
+        _ name: String, to bundle: String, owners: BundleOwners = BundleOwners()
+    ) throws(EngineError) {
+        try owners.check()
         sweep()
         let lease = try engineErrors { try store.lease() }
         defer { lease.end() }
@@ -38,15 +41,33 @@ extension Engine {
                 let directory = place.directory.raw
                 try File.makeDirectory("rootfs", at: directory)
                 let rootfs = try File.open("rootfs", at: directory, O_RDONLY | O_DIRECTORY)
-                try store.copyFiles(of: image.diffIDs, to: rootfs)
-                let document = try BundleConfig.make(config, root: rootfs.raw).json.text(indent: "\t") + "\n"
-                try File.replace("config.json", at: directory, with: Array(document.utf8), durable: false)
-                try BundleRecord(image: image.id.description).write(in: directory)
+                try copyFiles(of: image, to: rootfs, owners)
+                let document = try BundleConfig.make(config, root: rootfs.raw, owners: owners).json
+                    .text(indent: "\t")
+                try File.replace(
+                    "config.json", at: directory, with: Array((document + "\n").utf8), durable: false)
+                try BundleRecord(image: image.id.description, owners: owners).write(in: directory)
             }
             try place.publish()
         } catch {
             place.abandon()
             throw error
+        }
+    }
+
+    private func copyFiles(
+        of image: ImageRecord, to rootfs: borrowing Descriptor, _ owners: BundleOwners
+    ) throws {
+        do throws(StorageError) {
+            try store.copyFiles(of: image.diffIDs, to: rootfs, owners: owners.tree)
+        } catch {
+            guard let cause = error.cause as? SystemError, cause.errno.rawValue == EOVERFLOW else {
+                throw error
+            }
+            throw EngineError(
+                .invalid,
+                "the image's \(cause.operation), to whom \(cause.object) belongs, has no ID in the mappings: map more, as by --uid-map 0:100000:65536, or use --rootless"
+            )
         }
     }
 
@@ -73,16 +94,19 @@ extension Engine {
             let rootfs = SharedDescriptor(
                 try File.open("\(bundle)/rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
             let latest = request.latest
-            let changes = try store.changes(of: rootfs.descriptor, since: image.diffIDs, masked: masked)
+            let owners = record.owners.tree
+            let changes = try store.changes(
+                of: rootfs.descriptor, since: image.diffIDs, masked: masked, owners: owners)
             let tar = try WrittenSource { sink in
-                try LayerDiff.write(changes, of: rootfs.descriptor, to: sink, latest: latest)
+                try LayerDiff.write(
+                    changes, of: rootfs.descriptor, to: sink, latest: latest, owners: owners)
             }
             let made = try ImageTransfer(store: store).commit(
                 tar, over: image, platform: config.platform, change: change, name: request.name,
                 source: bundle)
             if request.refreshesBundle {
                 if let latest { try setTimes(of: changes, in: rootfs.raw, latest: latest) }
-                try BundleRecord(image: made.id.description).write(to: bundle)
+                try BundleRecord(image: made.id.description, owners: record.owners).write(to: bundle)
             }
             return made
         }

@@ -84,7 +84,7 @@ extension Engine {
 
     private func totalSize() throws(EngineError) -> Int64 {
         let usage = try engineErrors { try store.usage() }
-        return usage.imagesSize + usage.snapshots.values.reduce(0, +)
+        return usage.imagesSize + usage.artifactsSize + usage.snapshots.values.reduce(0, +)
             + usage.volumes.reduce(0) { $0 + $1.size }
     }
 

@@ -76,6 +76,9 @@ final class IncomingBlob {
     }
 }
 
+/// What was kept of a download has nothing to do with the blob: it is gone, and is to be fetched anew.
+struct ResumptionFailed: Error {}
+
 /// What is here, and then what comes.
 private final class ContinuedSource: ByteSource {
     private let here: any ByteSource

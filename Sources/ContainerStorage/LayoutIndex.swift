@@ -2,8 +2,8 @@ import JSONText
 import LinuxSystem
 import OCISpec
 
-/// `index.json`, by which other tools find the images in the store. It is
-/// written anew from the database after each change of images or names.
+/// `index.json`, by which other tools find the images and artifacts in the store.
+/// It is written anew from the database after each change of them or of names.
 enum LayoutIndex {
     static let empty = ImageIndex(manifests: []).json.bytes()
 
@@ -23,7 +23,18 @@ enum LayoutIndex {
             }
             return descriptor
         }
-        return ImageIndex(manifests: manifests)
+        // A name is one thing's to those who read the index: an image's before an artifact's.
+        let artifacts = try connection.rows(
+            """
+            SELECT media_type, digest, size, CASE WHEN name IN (SELECT name FROM name) THEN NULL ELSE name END
+            FROM artifact ORDER BY name
+            """
+        ) { row in
+            ContentDescriptor(
+                mediaType: row.text(0), digest: row.text(1), size: row.integer(2),
+                annotations: row.optionalText(3).map { [ContentDescriptor.referenceName: $0] } ?? [:])
+        }
+        return ImageIndex(manifests: manifests + artifacts)
     }
 }
 

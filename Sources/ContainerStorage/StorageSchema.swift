@@ -76,5 +76,6 @@ enum StorageSchema {
             UNIQUE(driver, diff_id),
             FOREIGN KEY(driver, diff_id) REFERENCES layer(driver, diff_id) ON DELETE CASCADE);
         """,
+        artifacts,
     ]
 }

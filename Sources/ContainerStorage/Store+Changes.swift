@@ -93,10 +93,14 @@ extension Store {
     }
 
     /// Whether a root directory is not as an image of these layers has it.
-    func hasOwnRoot(_ root: Int32, over chain: [Digest], _ snapshotter: OverlaySnapshotter) throws -> Bool {
-        if let said = try snapshotter.root(of: chain) { return try !TreeChanges.sameMetadata(root, said.raw) }
-        let status = try FD.stat(root)
-        return status.st_mode & 0o7777 != 0o755 || status.st_uid != 0 || status.st_gid != 0
+    func hasOwnRoot(
+        _ root: Int32, over chain: [Digest], _ snapshotter: OverlaySnapshotter, _ owners: TreeOwners = .same
+    ) throws -> Bool {
+        if let said = try snapshotter.root(of: chain) {
+            return try !TreeChanges.sameMetadata(root, said.raw, owners: owners)
+        }
+        let owner = try owners.inImage(of: root)
+        return try FD.stat(root).st_mode & 0o7777 != 0o755 || owner == nil || owner! != (0, 0)
     }
 
     private func openTree(_ path: String) throws(StorageError) -> Descriptor {

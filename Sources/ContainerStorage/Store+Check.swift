@@ -22,7 +22,7 @@ public struct StoreDamage: Sendable, CustomStringConvertible {
 
     public var subject: Subject
     public var reason: String
-    /// The names, or ids, of the images that need it.
+    /// The names, or ids, of the images and artifacts that need it.
     public var images: [String] = []
     /// What became of it; nil when it is as it was.
     public var repair: String?
@@ -76,8 +76,12 @@ extension Store {
         var images: [ImageRecord] = []
         /// The blobs, and the images that need each.
         var blobs: [Digest: Set<Digest>] = [:]
+        /// The names of the artifacts that need each.
+        var artifacts: [Digest: [String]] = [:]
 
         func users(of subject: StoreDamage.Subject) -> [String] {
+            let artifacts: [String] =
+                if case .blob(let digest) = subject { artifacts[digest] ?? [] } else { [] }
             let users: [ImageRecord] =
                 switch subject {
                 case .blob(let digest): images.filter { blobs[digest]?.contains($0.id) == true }
@@ -85,24 +89,31 @@ extension Store {
                 case .tree(_, let chain): images.filter { $0.diffIDs == chain }
                 default: []
                 }
-            return users.map { $0.names.first ?? $0.id.short }
+            return users.map { $0.names.first ?? $0.id.short } + artifacts
         }
     }
 
     func recorded() throws(StorageError) -> Recorded {
         var recorded = Recorded()
         recorded.images = try images()
-        let (layers, blobs) = try database.read { connection throws(StorageError) in
+        let (layers, blobs, artifacts) = try database.read { connection throws(StorageError) in
             (
                 try connection.rows("SELECT driver, diff_id FROM layer ORDER BY driver, diff_id") {
                     row throws(StorageError) in (row.text(0), try row.digest(1))
                 },
                 try connection.rows(
                     "SELECT manifest_blob.digest, image FROM manifest_blob JOIN manifest ON manifest.digest = manifest"
-                ) { row throws(StorageError) in (try row.digest(0), try row.digest(1)) }
+                ) { row throws(StorageError) in (try row.digest(0), try row.digest(1)) },
+                try connection.rows("SELECT digest, artifact FROM artifact_blob ORDER BY artifact") {
+                    row throws(StorageError) in (try row.digest(0), row.text(1))
+                }
             )
         }
         for (blob, image) in blobs { recorded.blobs[blob, default: []].insert(image) }
+        for (blob, artifact) in artifacts {
+            if recorded.blobs[blob] == nil { recorded.blobs[blob] = [] }
+            recorded.artifacts[blob, default: []].append(artifact)
+        }
         recorded.layers = layers.compactMap { layer in
             SnapshotterName(rawValue: layer.0).map { ($0, layer.1) }
         }
@@ -125,6 +136,7 @@ extension Store {
         ("manifest", "image NOT IN (SELECT id FROM image)"),
         ("image", "manifest NOT IN (SELECT digest FROM manifest)"),
         ("snapshot_layer", "snapshot NOT IN (SELECT id FROM snapshot)"),
+        ("artifact_blob", "artifact NOT IN (SELECT name FROM artifact)"),
     ]
 
     private func databaseDamage() throws(StorageError) -> [StoreDamage] {

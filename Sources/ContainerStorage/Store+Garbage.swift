@@ -10,7 +10,7 @@ public struct Reclaimed: Sendable, Equatable {
 }
 
 extension Store {
-    /// Removes blobs and layers that no image and no container needs.
+    /// Removes blobs and layers that no image, no artifact and no container needs.
     ///
     /// While a lease holds (someone pulls), nothing is removed: the lease's end does it.
     @discardableResult
@@ -113,7 +113,9 @@ extension Store {
                 }
             }
             blobs = Set(
-                try connection.rows("SELECT digest FROM manifest_blob") { row throws(StorageError) in
+                try connection.rows(
+                    "SELECT digest FROM manifest_blob UNION SELECT digest FROM artifact_blob"
+                ) { row throws(StorageError) in
                     try row.digest(0)
                 })
             var chains: [String: [Digest]] = [:]

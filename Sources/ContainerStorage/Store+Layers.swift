@@ -179,9 +179,6 @@ extension Store {
         }
     }
 
-    /// What was kept of a download has nothing to do with the blob: it is gone, and is to be fetched anew.
-    private struct ResumptionFailed: Error {}
-
     /// In bytes, of the blob.
     private static let smallLayer: Int64 = 256 << 10
 

@@ -42,8 +42,9 @@ extension Store {
             try storing("remove blob", "\(digest)") { () throws(SystemError) in
                 try discard(digest.blobPath, as: "blob")
             }
-            let users = try recorded().blobs[digest] ?? []
-            return try giveUp(users)
+            let recorded = try recorded()
+            return try giveUp(
+                recorded.blobs[digest] ?? [], artifacts: recorded.artifacts[digest] ?? [])
         case .layer(let driver, let diffID): return try repairLayer(diffID, driver)
         case .tree(let driver, let chain):
             let snapshotter = snapshotter(driver)
@@ -165,9 +166,13 @@ extension Store {
         }
     }
 
-    /// Removes images that are not whole.
-    private func giveUp(_ images: Set<Digest>) throws(StorageError) -> String {
+    /// Removes images and artifacts that are not whole.
+    private func giveUp(_ images: Set<Digest>, artifacts: [String] = []) throws(StorageError) -> String {
         var words: [String] = []
+        for name in artifacts where try artifact(named: name) != nil {
+            try removeArtifact(name)
+            words.append("removed artifact \(name): pull or add it again")
+        }
         for id in images.sorted() {
             guard let image = try image(id: id) else { continue }
             let name = image.names.first ?? image.id.short

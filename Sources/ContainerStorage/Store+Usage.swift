@@ -7,13 +7,17 @@ public struct StoreUsage: Sendable {
         public var record: ImageRecord
         /// Of its layers, unpacked, and of its blobs.
         public var size: Int64
-        /// Of that, what no other image has.
+        /// Of that, what no other image and no artifact has.
         public var unique: Int64
         /// How many containers use it.
         public var containers: Int
     }
 
     public var images: [Image]
+    /// Artifacts, and the blobs of each in bytes.
+    public var artifacts: [(record: ArtifactRecord, size: Int64)]
+    /// Of all artifacts together, without what images have too.
+    public var artifactsSize: Int64
     /// Of all images together, and of downloads that were cut short: what several have counts once.
     public var imagesSize: Int64
     /// What would be free without these downloads and the images that no container uses.
@@ -28,11 +32,15 @@ extension Store {
     public func usage() throws(StorageError) -> StoreUsage {
         let images = try images()
         let layerSizes = try layerSizes()
-        let (blobs, users, snapshots) = try database.read { connection throws(StorageError) in
+        let artifacts = try artifacts()
+        let (blobs, artifactBlobs, users, snapshots) = try database.read { connection throws(StorageError) in
             (
                 try connection.rows(
                     "SELECT image, manifest_blob.digest FROM manifest_blob JOIN manifest ON manifest.digest = manifest"
                 ) { row throws(StorageError) in (try row.digest(0), try row.digest(1)) },
+                try connection.rows("SELECT artifact, digest FROM artifact_blob") {
+                    row throws(StorageError) in (row.text(0), try row.digest(1))
+                },
                 try connection.rows(
                     "SELECT image, count(*) FROM snapshot WHERE image IS NOT NULL GROUP BY image"
                 ) {
@@ -57,9 +65,19 @@ extension Store {
         }
         var holders: [String: Int] = [:]
         for part in parts.values.joined() { holders[part, default: 0] += 1 }
-        var needed: Set<String> = []
-        for (id, parts) in parts where containers[id] != nil { needed.formUnion(parts) }
         let total = holders.keys.reduce(0) { $0 + sizes[$1]! }
+        var own: [String: Int64] = [:]
+        var artifactsSize: Int64 = 0
+        for (artifact, blob) in artifactBlobs {
+            let part = "\(blob)"
+            let size = sizes[part] ?? blobSize(blob) ?? 0
+            own[artifact, default: 0] += size
+            if sizes.updateValue(size, forKey: part) == nil { artifactsSize += size }
+            // With it the image would not free this.
+            holders[part, default: 0] += 1
+        }
+        var needed = Set(artifactBlobs.map { "\($0.1)" }).intersection(parts.values.joined())
+        for (id, parts) in parts where containers[id] != nil { needed.formUnion(parts) }
         let kept = needed.reduce(0) { $0 + sizes[$1]! }
         let partials = try partialsSize()
         var usage = StoreUsage(
@@ -69,7 +87,8 @@ extension Store {
                     record: image, size: own.reduce(0) { $0 + sizes[$1]! },
                     unique: own.reduce(0) { $0 + (holders[$1] == 1 ? sizes[$1]! : 0) },
                     containers: containers[image.id] ?? 0)
-            }, imagesSize: total + partials, imagesReclaimable: total - kept + partials, snapshots: [:],
+            }, artifacts: artifacts.map { ($0, own[$0.name] ?? 0) }, artifactsSize: artifactsSize,
+            imagesSize: total + partials, imagesReclaimable: total - kept + partials, snapshots: [:],
             volumes: [])
         for (id, driver) in snapshots {
             guard let driver = SnapshotterName(rawValue: driver) else { continue }

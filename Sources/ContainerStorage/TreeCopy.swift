@@ -1,3 +1,4 @@
+import LayerArchive
 import LinuxSystem
 
 /// Copies of trees with all that a layer can say of a file: owner, mode,
@@ -17,18 +18,23 @@ struct TreeCopy: ~Copyable {
 
     /// Whether directories keep what overlay notes of them, which holds for their layer alone.
     private let keepsNotes: Bool
+    private let owners: TreeOwners
 
-    private init(target: Int32, keepsNotes: Bool) {
+    private init(target: Int32, keepsNotes: Bool, owners: TreeOwners) {
         self.target = target
         self.keepsNotes = keepsNotes
+        self.owners = owners
     }
 
     /// Copies what is in a directory, and the directory's own metadata, into
     /// an empty one. Hard links to outside the source become files of their own.
+    /// - Parameter owners: whose the copies are; who can make no devices gets empty files for them.
+    /// - Throws: EOVERFLOW for a file whose owner has no ID there (`TreeOwners.onDisk`).
     static func copy(
-        contentsOf source: borrowing Descriptor, to target: borrowing Descriptor, keepingNotes: Bool = false
+        contentsOf source: borrowing Descriptor, to target: borrowing Descriptor,
+        keepingNotes: Bool = false, owners: TreeOwners = .same
     ) throws(SystemError) {
-        var copy = TreeCopy(target: target.raw, keepsNotes: keepingNotes)
+        var copy = TreeCopy(target: target.raw, keepsNotes: keepingNotes, owners: owners)
         try copy.directory(source.raw, to: target.raw, path: [], depth: 0)
     }
 
@@ -39,7 +45,8 @@ struct TreeCopy: ~Copyable {
         for entry in try DirectoryListing(source).entries {
             try self.entry(entry.name, from: source, to: target, path: path + entry.name, depth: depth)
         }
-        try Self.copyMetadata(from: source, to: target, keepingNotes: keepsNotes)
+        try Self.copyMetadata(
+            from: source, to: target, keepingNotes: keepsNotes, owners: owners, Self.text(path))
     }
 
     private mutating func entry(
@@ -73,7 +80,9 @@ struct TreeCopy: ~Copyable {
             let from = try Self.open(name, source, O_RDONLY | O_NOCTTY)
             let to = try Self.open(name, target, O_WRONLY | O_CREAT | O_EXCL)
             try FileCopy.copy(from: from.raw, to: to.raw, size: Int(status.st_size))
-            return try Self.copyMetadata(from: from.raw, to: to.raw)
+            return try Self.copyMetadata(from: from.raw, to: to.raw, owners: owners, Self.text(path))
+        case S_IFCHR where owners.areNoted, S_IFBLK where owners.areNoted:
+            return try placeholder(name, status, at: target, Self.text(path))
         case S_IFLNK: try Self.copyLink(name, from: source, to: target)
         default:
             _ = try retrying("mknod", Self.text(path)) {
@@ -81,16 +90,34 @@ struct TreeCopy: ~Copyable {
             }
         }
         // By name: opened, a device would act and a fifo would wait.
-        try FileMetadata.setOwner(of: name, at: target, status.st_uid, status.st_gid)
+        let owner = try owners.onDisk(status.st_uid, status.st_gid, Self.text(path))
+        try FileMetadata.setOwner(of: name, at: target, owner.user, owner.group)
         if kind != S_IFLNK { try FileMetadata.setMode(ofMade: name, at: target, status.st_mode & 0o7777) }
         for attribute in try ExtendedAttributes.names(of: name, at: source) {
-            guard let value = try ExtendedAttributes.value(of: name, at: source, attribute) else { continue }
+            guard let value = try ExtendedAttributes.value(of: name, at: source, attribute),
+                let made = owners.onDisk(.init(name: attribute, value: value))
+            else { continue }
             try Self.tolerating { () throws(SystemError) in
-                try ExtendedAttributes.set(of: name, at: target, .init(name: attribute, value: value))
+                try ExtendedAttributes.set(of: name, at: target, made)
             }
         }
         try FileMetadata.setTimes(
             of: name, at: target, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))
+    }
+
+    /// What stands for a device: an empty file.
+    private func placeholder(
+        _ name: [CChar], _ status: stat, at target: Int32, _ path: String
+    ) throws(SystemError) {
+        let made = try Self.open(name, target, O_WRONLY | O_CREAT | O_EXCL)
+        let owner = try owners.onDisk(status.st_uid, status.st_gid, path)
+        try FileMetadata.setOwner(made.raw, owner.user, owner.group)
+        try FileMetadata.setMode(made.raw, status.st_mode & 0o7777)
+        if let note = owners.noted(status.st_uid, status.st_gid) {
+            try ExtendedAttributes.set(made.raw, note)
+        }
+        try FileMetadata.setTimes(
+            made.raw, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))
     }
 
     private static func copyLink(_ name: [CChar], from source: Int32, to target: Int32) throws(SystemError) {
@@ -115,17 +142,22 @@ struct TreeCopy: ~Copyable {
     /// away, and every change sets a time. What overlay notes of a directory
     /// holds for its layer alone.
     static func copyMetadata(
-        from source: Int32, to target: Int32, keepingNotes: Bool = false
+        from source: Int32, to target: Int32, keepingNotes: Bool = false, owners: TreeOwners = .same,
+        _ path: String = ""
     ) throws(SystemError) {
         let status = try FD.stat(source)
-        try FileMetadata.setOwner(target, status.st_uid, status.st_gid)
+        let owner = try owners.onDisk(status.st_uid, status.st_gid, path)
+        try FileMetadata.setOwner(target, owner.user, owner.group)
         try FileMetadata.setMode(target, status.st_mode & 0o7777)
         for attribute in try ExtendedAttributes.names(source)
         where keepingNotes || !attribute.starts(with: overlayNotes) {
-            guard let value = try ExtendedAttributes.value(source, attribute) else { continue }
-            try tolerating { () throws(SystemError) in
-                try ExtendedAttributes.set(target, .init(name: attribute, value: value))
-            }
+            guard let value = try ExtendedAttributes.value(source, attribute),
+                let made = owners.onDisk(.init(name: attribute, value: value))
+            else { continue }
+            try tolerating { () throws(SystemError) in try ExtendedAttributes.set(target, made) }
+        }
+        if let note = owners.noted(status.st_uid, status.st_gid) {
+            try ExtendedAttributes.set(target, note)
         }
         try FileMetadata.setTimes(
             target, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim))

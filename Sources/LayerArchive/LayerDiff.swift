@@ -44,12 +44,14 @@ public enum LayerDiff {
     ///   - changes: the tree's own; in an overlay's upper directory, too.
     ///   - latest: later times are written as this one, so that the same
     ///     changes give the same bytes (reproducible-builds.org, SOURCE_DATE_EPOCH).
+    ///   - owners: whose the tree's files are.
     @discardableResult
     public static func write(
         _ changes: TreeChanges, of root: borrowing Descriptor, to sink: any ByteSink,
-        latest: Timestamp? = nil
+        latest: Timestamp? = nil, owners: TreeOwners = .same
     ) throws -> Outcome {
         let walk = TreeArchival(root: root.raw, writer: TarWriter(sink), overlay: true)
+        walk.owners = owners
         walk.selection = LayerSelection(changes)
         walk.latest = latest
         try walk.run(includesRoot: changes.root)
@@ -91,6 +93,7 @@ final class TreeArchival {
     var selection: LayerSelection?
     /// Later times are written as this one.
     var latest: Timestamp?
+    var owners = TreeOwners.same
 
     private final class Level {
         /// With a final slash, or empty for the root.
@@ -129,10 +132,8 @@ final class TreeArchival {
         }
         if includesRoot {
             var entry = TarEntry(.directory, "./")
-            fill(&entry, try status(top.raw, entry.name))
-            entry.attributes = try attributes(top.raw, entry.name).filter {
-                AttributeName.isPortable($0.name)
-            }
+            try fill(&entry, try status(top.raw, entry.name), try note(top.raw, entry.name))
+            entry.attributes = portable(try attributes(top.raw, entry.name))
             try add(entry)
         }
         try descend([], consume top)
@@ -211,7 +212,7 @@ final class TreeArchival {
         case mode_t(S_IFIFO): entry = TarEntry(.fifo, path)
         default: throw ArchiveError(.unsupported, "a file of unknown type", on: text(path))
         }
-        fill(&entry, status)
+        try fill(&entry, status)
         if entry.kind == .characterDevice || entry.kind == .blockDevice {
             entry.deviceMajor = gnu_dev_major(status.st_rdev)
             entry.deviceMinor = gnu_dev_minor(status.st_rdev)
@@ -225,7 +226,7 @@ final class TreeArchival {
                     attributes.append(.init(name: name, value: value))
                 }
             }
-            return attributes
+            return portable(attributes)
         }
         try add(entry)
     }
@@ -240,10 +241,10 @@ final class TreeArchival {
         }
         var entry = TarEntry(
             isDirectory ? .directory : .regular, isDirectory ? path + [UInt8(ascii: "/")] : path)
-        fill(&entry, status)
+        try fill(&entry, status, try note(file.raw, path))
         if !isDirectory, try addAsLink(entry, status) { return }
         let attributes = try attributes(file.raw, path)
-        entry.attributes = attributes.filter { AttributeName.isPortable($0.name) }
+        entry.attributes = portable(attributes)
         var isOpaque = false
         if overlay {
             for attribute in attributes where AttributeName.isOverlay(attribute.name) {
@@ -330,16 +331,34 @@ final class TreeArchival {
         try add(TarEntry(.regular, level.path + Array(".wh.".utf8) + item.bytes))
     }
 
-    private func fill(_ entry: inout TarEntry, _ status: stat) {
+    /// - Parameter note: what an attribute tells of the owner.
+    private func fill(_ entry: inout TarEntry, _ status: stat, _ note: [UInt8]? = nil) throws {
+        guard let owner = owners.inImage(status.st_uid, status.st_gid, note: note) else {
+            throw ArchiveError(
+                .unsupported,
+                "it belongs to \(status.st_uid):\(status.st_gid), for whom the bundle's mappings have no ID",
+                on: text(entry.name))
+        }
         entry.mode = UInt32(status.st_mode) & 0o7777
-        entry.user = status.st_uid
-        entry.group = status.st_gid
+        (entry.user, entry.group) = owner
         let modified = Timestamp(status.st_mtim)
         entry.modified = latest.map { min($0, modified) } ?? modified
     }
 
     private func status(_ file: Int32, _ path: [UInt8]) throws -> stat {
         try attempt("look at", path) { () throws(SystemError) in try FD.stat(file) }
+    }
+
+    private func note(_ file: Int32, _ path: [UInt8]) throws -> [UInt8]? {
+        guard owners.areNoted else { return nil }
+        return try attempt("read the attributes of", path) { () throws(SystemError) in
+            try ExtendedAttributes.value(file, TreeOwners.note)
+        }
+    }
+
+    /// As a layer has them.
+    private func portable(_ attributes: [ExtendedAttributes.Attribute]) -> [ExtendedAttributes.Attribute] {
+        attributes.filter { AttributeName.isPortable($0.name) }.compactMap(owners.inImage)
     }
 
     private func attributes(_ file: Int32, _ path: [UInt8]) throws -> [ExtendedAttributes.Attribute] {

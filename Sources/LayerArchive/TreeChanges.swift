@@ -44,10 +44,14 @@ public struct TreeChanges: Sendable {
     /// - Parameters:
     ///   - base: the root of the tree as it was.
     ///   - masked: paths below the root that are left out with all below them.
+    ///   - owners: whose the tree's files are, in the words of the base.
     public init(
-        of tree: borrowing Descriptor, since base: borrowing Descriptor, masked: Set<[UInt8]> = []
+        of tree: borrowing Descriptor, since base: borrowing Descriptor, masked: Set<[UInt8]> = [],
+        owners: TreeOwners = .same
     ) throws {
-        self = try TreeComparison(tree: tree.raw, base: base.raw, isOverlay: false, masked: masked).run()
+        let comparison = TreeComparison(tree: tree.raw, base: base.raw, isOverlay: false, masked: masked)
+        comparison.owners = owners
+        self = try comparison.run()
     }
 
     init(_ list: [TreeChange], root: Bool) {
@@ -58,8 +62,11 @@ public struct TreeChanges: Sendable {
     public static var none: TreeChanges { TreeChanges([], root: false) }
 
     /// Whether two open directories have the same owner, mode, time and attributes.
-    public static func sameMetadata(_ one: Int32, _ other: Int32) throws(SystemError) -> Bool {
-        try TreeFile.sameMetadata(one, other)
+    /// - Parameter owners: whose the first is.
+    public static func sameMetadata(
+        _ one: Int32, _ other: Int32, owners: TreeOwners = .same
+    ) throws(SystemError) -> Bool {
+        try TreeFile.sameMetadata(one, other, owners)
     }
 
     /// Leaves changes out.

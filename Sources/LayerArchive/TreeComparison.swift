@@ -14,6 +14,8 @@ final class TreeComparison {
     private var successors: [FileIdentity: FileIdentity] = [:]
     /// Paths that are not looked at, nor what is below them.
     private let masked: Set<[UInt8]>
+    /// Of the tree.
+    var owners = TreeOwners.same
 
     private struct Group {
         var paths: [[UInt8]] = []
@@ -47,7 +49,7 @@ final class TreeComparison {
                 for path in group.paths where changes[path] == nil { mark(.changed, path) }
             }
             let list = changes.values.sorted { $0.path.lexicographicallyPrecedes($1.path) }
-            return (list, try !TreeFile.sameMetadata(root.raw, baseRoot.raw))
+            return (list, try !TreeFile.sameMetadata(root.raw, baseRoot.raw, owners))
         }
         return TreeChanges(list, root: root)
     }
@@ -122,7 +124,7 @@ final class TreeComparison {
             guard let new = try TreeFile.directory(path, in: tree),
                 let former = try TreeFile.directory(path, in: base)
             else { return nil }
-            if changes[path] == nil, try !TreeFile.sameMetadata(new.raw, former.raw) {
+            if changes[path] == nil, try !TreeFile.sameMetadata(new.raw, former.raw, owners) {
                 mark(.changed, path, isDirectory: true)
             }
             let isOpaque = isOverlay && TreeFile.isOpaque(new.raw)
@@ -130,7 +132,7 @@ final class TreeComparison {
         }
         // Whatever overlay has copied up counts as changed.
         var same = false
-        if !isOverlay, let old { same = try TreeFile.isSame(item.name, status, here, old, below) }
+        if !isOverlay, let old { same = try TreeFile.isSame(item.name, status, here, old, below, owners) }
         if same, let old, max(status.st_nlink, old.st_nlink) > 1 {
             // The same names lead to one file as before.
             let (identity, origin) = (FileIdentity(status), FileIdentity(old))
@@ -198,39 +200,51 @@ enum TreeFile {
     }
 
     /// Owner, mode, time and attributes of two open directories.
-    static func sameMetadata(_ one: Int32, _ other: Int32) throws(SystemError) -> Bool {
+    /// - Parameter owners: whose the first is.
+    static func sameMetadata(
+        _ one: Int32, _ other: Int32, _ owners: TreeOwners
+    ) throws(SystemError) -> Bool {
         let (left, right) = (try FD.stat(one), try FD.stat(other))
-        guard sameOwnerAndMode(left, right), Timestamp(left.st_mtim) == Timestamp(right.st_mtim) else {
+        let owner = try owners.inImage(of: one)
+        guard left.st_mode == right.st_mode, owner.map({ $0 == (right.st_uid, right.st_gid) }) == true,
+            Timestamp(left.st_mtim) == Timestamp(right.st_mtim)
+        else {
             return false
         }
         func attributes(_ file: Int32) throws(SystemError) -> [[UInt8]: [UInt8]] {
             var found: [[UInt8]: [UInt8]] = [:]
             for name in try ExtendedAttributes.names(file) where AttributeName.isPortable(name) {
-                found[name] = try ExtendedAttributes.value(file, name)
+                guard let value = try ExtendedAttributes.value(file, name),
+                    let attribute = owners.inImage(.init(name: name, value: value))
+                else { continue }
+                found[attribute.name] = attribute.value
             }
             return found
         }
         return try attributes(one) == attributes(other)
     }
 
-    private static func sameOwnerAndMode(_ one: stat, _ other: stat) -> Bool {
-        one.st_mode == other.st_mode && one.st_uid == other.st_uid && one.st_gid == other.st_gid
-    }
-
     /// Whether two files that are no directories are alike in everything that a layer can say
     /// of them, but for their other names.
+    /// - Parameter owners: whose the first is.
     static func isSame(
-        _ name: [CChar], _ status: stat, _ directory: Int32, _ otherStatus: stat, _ otherDirectory: Int32
+        _ name: [CChar], _ status: stat, _ directory: Int32, _ otherStatus: stat, _ otherDirectory: Int32,
+        _ owners: TreeOwners
     ) throws(SystemError) -> Bool {
-        guard sameOwnerAndMode(status, otherStatus), status.st_size == otherStatus.st_size,
+        guard Timestamp(status.st_mtim) == Timestamp(otherStatus.st_mtim) else { return false }
+        if owners.isPlaceholder(status, for: otherStatus) { return true }
+        guard status.st_mode == otherStatus.st_mode, status.st_size == otherStatus.st_size,
             status.st_rdev == otherStatus.st_rdev,
-            Timestamp(status.st_mtim) == Timestamp(otherStatus.st_mtim)
+            try owners.isOwner(of: name, status, directory, otherStatus)
         else { return false }
         func attributes(_ directory: Int32) throws(SystemError) -> [[UInt8]: [UInt8]] {
             var found: [[UInt8]: [UInt8]] = [:]
             for key in try ExtendedAttributes.names(of: name, at: directory)
             where AttributeName.isPortable(key) {
-                found[key] = try ExtendedAttributes.value(of: name, at: directory, key)
+                guard let value = try ExtendedAttributes.value(of: name, at: directory, key),
+                    let attribute = owners.inImage(.init(name: key, value: value))
+                else { continue }
+                found[attribute.name] = attribute.value
             }
             return found
         }

@@ -68,6 +68,7 @@ enum Application {
                         ]
                     },
                     ManifestCommands.command,
+                    ArtifactCommands.command,
                     Command("volume", summary: "Manage volumes") {
                         [
                             VolumeCreateCommand.command, VolumeListCommand.command,

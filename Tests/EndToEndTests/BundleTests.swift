@@ -213,7 +213,7 @@ extension EndToEnd {
                 try host.ok("image", "unpack", "localhost/bundle:1", host.path("empty"))
                 #expect(File.exists(host.path("empty/rootfs/deep/below/file")))
 
-                for (name, text) in [("none", nil), ("bad", "{"), ("newer", #"{"version":2,"image":"x"}"#)] {
+                for (name, text) in [("none", nil), ("bad", "{"), ("newer", #"{"version":3,"image":"x"}"#)] {
                     try File.makeDirectories(host.path("\(name)/rootfs"))
                     if let text { try host.write(text, to: "\(name)/apus.json") }
                     let refused = try host.apus("image", "repack", "localhost/x:1", host.path(name))

@@ -8,10 +8,16 @@ enum BundleConfig {
     private static let version = "1.0.2"
 
     /// - Parameter root: the image's files, in which users are looked up.
-    static func make(_ image: ImageConfig, root: Int32) throws(EngineError) -> RuntimeConfig {
+    static func make(
+        _ image: ImageConfig, root: Int32, owners: BundleOwners
+    ) throws(EngineError) -> RuntimeConfig {
         let defaults = image.config
-        let user = try ContainerUser.resolve(defaults.user, root: root)
-        var config = DefaultConfig.config(version)
+        var user = try ContainerUser.resolve(defaults.user, root: root)
+        // Who may give files to nobody may have no groups besides.
+        if owners.isRootless { user.additionalGids = [] }
+        var config =
+            owners.isRootless ? DefaultConfig.rootless(version) : DefaultConfig.config(version)
+        owners.apply(to: &config)
         config.root = RootSpec(path: "rootfs")
         if var process = config.process {
             process.user = User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGids)

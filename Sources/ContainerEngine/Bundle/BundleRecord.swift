@@ -1,27 +1,38 @@
 import JSONText
 import LinuxSystem
+import OCISpec
 
 /// `apus.json` of a bundle: the image that its root file system was, with
 /// which `repack` compares it.
 struct BundleRecord: JSONDocument, Equatable {
     /// The image's ID.
     var image: String
+    /// Whose the image's files are.
+    var owners = BundleOwners()
 
     private static let name = "apus.json"
-    private static let version: Int64 = 1
 
-    init(image: String) { self.image = image }
+    init(image: String, owners: BundleOwners) {
+        self.image = image
+        self.owners = owners
+    }
 
     init(json: JSON) throws(JSONError) {
         var reader = try ObjectReader(json)
         let version: Int64 = try reader.required("version")
-        guard version == Self.version else {
-            throw JSONError(path: "version", "is \(version), and not \(Self.version)")
-        }
         image = try reader.required("image")
+        switch version {
+        case 1: break
+        case 2: owners = try reader.required("owners")
+        default: throw JSONError(path: "version", "is \(version), and neither 1 nor 2")
+        }
     }
 
-    var json: JSON { ["version": .integer(Self.version), "image": .string(image)] }
+    /// Who does not know of owners must not take the bundle for one without.
+    var json: JSON {
+        guard owners != BundleOwners() else { return ["version": 1, "image": .string(image)] }
+        return ["version": 2, "image": .string(image), "owners": owners.json]
+    }
 
     static func read(_ bundle: String) throws(EngineError) -> BundleRecord {
         do {

@@ -9,10 +9,19 @@ final class ReplacedFile: Sendable {
     private enum Kind { case unnamed, named(String), asItIs }
     private let kind: Kind
 
-    init(_ path: String) throws(ImageError) {
+    /// - Parameter followsLinks: what a link leads to is written; otherwise the link makes way.
+    init(_ given: String, followsLinks: Bool = true) throws(ImageError) {
+        let path = followsLinks ? Self.target(of: given) : given
         self.path = path
         do throws(SystemError) {
-            if let status = try? File.status(path), status.st_mode & S_IFMT != S_IFREG {
+            if followsLinks, let stream = try Self.standardStream(at: path) {
+                file = stream
+                kind = .asItIs
+                return
+            }
+            if let status = try? File.status(path, followLinks: followsLinks),
+                ![S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT)
+            {
                 guard status.st_mode & S_IFMT != S_IFDIR else {
                     throw SystemError("write", path, .isDirectory)
                 }
@@ -32,6 +41,29 @@ final class ReplacedFile: Sendable {
             throw ImageError(
                 .file, "save \(path)", error.errno == .isDirectory ? "it is a directory" : "\(error.errno)")
         }
+    }
+
+    /// The path without links; as it is where that has none, or nothing is there.
+    private static func target(of path: String) -> String {
+        guard let status = try? File.status(path, followLinks: false), status.st_mode & S_IFMT == S_IFLNK,
+            let real = realpath(path, nil)
+        else { return path }
+        defer { free(real) }
+        let target = String(cString: real)
+        // Of a pipe, or a removed file, there is no path.
+        return File.exists(target) ? target : path
+    }
+
+    /// One of our own streams, of which `/dev/stdout` is a name: written on where it stands.
+    private static func standardStream(at path: String) throws(SystemError) -> Descriptor? {
+        guard let status = try? File.status(path) else { return nil }
+        for stream in [STDOUT_FILENO, STDERR_FILENO] {
+            guard let own = try? FD.stat(stream), own.st_dev == status.st_dev, own.st_ino == status.st_ino
+            else { continue }
+            return Descriptor(
+                owning: try retrying("duplicate", path) { fcntl(stream, F_DUPFD_CLOEXEC, 0) })
+        }
+        return nil
     }
 
     deinit { if case .named(let name) = kind { try? File.unlink(name) } }

@@ -7,12 +7,30 @@ import OCISpec
 
 enum UnpackCommand {
     static let command = Command(
-        "unpack", usage: "IMAGE BUNDLE", summary: "Make a bundle for an OCI runtime of an image",
+        "unpack", usage: "[OPTIONS] IMAGE BUNDLE", summary: "Make a bundle for an OCI runtime of an image",
         description:
-            "BUNDLE gets the image's files in rootfs, a config.json by the image's configuration, and apus.json, by which `apus image repack` finds the image again. It must not be there yet, or be an empty directory. Run it by `apus-runtime run --bundle BUNDLE NAME`, or another runtime.",
+            "BUNDLE gets the image's files in rootfs, a config.json by the image's configuration, and apus.json, by which `apus image repack` finds the image again. It must not be there yet, or be an empty directory. Run it by `apus-runtime run --bundle BUNDLE NAME`, or another runtime. With mappings the files belong to whom a user namespace maps the image's users to, config.json asks for that namespace, and repack maps back. Only root can make a bundle, but with --rootless any user can run it, if it is made for him: --rootless --uid-map 0:1000:1 --gid-map 0:1000:1.",
         arguments: .exactly(2), completing: .objects("images"),
+        flags: {
+            [
+                Flag(
+                    "gid-map", .list("CONTAINER:HOST[:SIZE]"),
+                    "Map the image's groups to groups of the host"),
+                Flag(
+                    "rootless", .bool,
+                    "Give all files to the mapped root (or to you), and note in the attribute user.rootlesscontainers whose they are; devices become empty files"
+                ),
+                Flag(
+                    "uid-map", .list("CONTAINER:HOST[:SIZE]"), "Map the image's users to users of the host"),
+            ]
+        },
         run: { values in
-            try GlobalFlags.engine(values).unpack(values.arguments[0], to: values.arguments[1])
+            let owners = BundleOwners(
+                users: try values.list("uid-map").map { try IDMapping(parsing: $0, flag: "uid-map") },
+                groups: try values.list("gid-map").map { try IDMapping(parsing: $0, flag: "gid-map") },
+                isRootless: values.bool("rootless"))
+            try GlobalFlags.engine(values).unpack(
+                values.arguments[0], to: values.arguments[1], owners: owners)
             return 0
         })
 }

@@ -11,6 +11,7 @@ enum CompletionObjects {
         switch kind {
         case "containers": return ((try? engine.list(all: true)) ?? []).map(\.record.name)
         case "images": return ((try? engine.store.images()) ?? []).flatMap(\.names)
+        case "artifacts": return ((try? engine.store.artifacts()) ?? []).map(\.name)
         case "volumes": return ((try? engine.volumes()) ?? []).compactMap { $0["Name"]?.string }
         default: return []
         }

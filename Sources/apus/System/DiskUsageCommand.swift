@@ -10,7 +10,7 @@ enum DiskUsageCommand {
     static let command = Command(
         "df", summary: "Show what images, containers and volumes take on the disk",
         description:
-            "The size of images is that of their unpacked layers and of the compressed ones that are kept; what several images have counts once. Downloads that were cut short count, too, and can be reclaimed.",
+            "The size of images is that of their unpacked layers and of the compressed ones that are kept; what several images have counts once. Downloads that were cut short count, too, and can be reclaimed. Artifacts have a row where there are any; what images have too does not count there.",
         flags: {
             [
                 Flag("format", .string("TEMPLATE"), "Print by a Go template, or json"),
@@ -45,18 +45,23 @@ enum DiskUsageCommand {
                 "Type": "TYPE", "Total": "TOTAL", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE",
                 "Reclaimable": "RECLAIMABLE",
             ])
-        Output.print(
-            try format.render([
-                row(
-                    "Images", usage.images.count, usage.images.count { $0.containers > 0 }, usage.imagesSize,
-                    usage.imagesReclaimable),
-                row(
-                    "Containers", containers.count, containers.count { $0.state.isRunning },
-                    usage.snapshots.values.reduce(0, +), stopped.reduce(0, +)),
-                row(
-                    "Local Volumes", usage.volumes.count, usage.volumes.count - unused.count,
-                    usage.volumes.reduce(0) { $0 + $1.size }, unused.reduce(0) { $0 + $1.size }),
-            ]))
+        var rows = [
+            row(
+                "Images", usage.images.count, usage.images.count { $0.containers > 0 }, usage.imagesSize,
+                usage.imagesReclaimable),
+            row(
+                "Containers", containers.count, containers.count { $0.state.isRunning },
+                usage.snapshots.values.reduce(0, +), stopped.reduce(0, +)),
+            row(
+                "Local Volumes", usage.volumes.count, usage.volumes.count - unused.count,
+                usage.volumes.reduce(0) { $0 + $1.size }, unused.reduce(0) { $0 + $1.size }),
+        ]
+        // Podman tells of none: whoever reads three rows finds them.
+        if !usage.artifacts.isEmpty {
+            rows.append(
+                row("Artifacts", usage.artifacts.count, usage.artifacts.count, usage.artifactsSize, 0))
+        }
+        Output.print(try format.render(rows))
         return 0
     }
 
@@ -97,6 +102,16 @@ enum DiskUsageCommand {
                     "Name": .string(volume.record.name),
                     "Links": .integer(Int64(users[volume.record.name] ?? 0)),
                     "Size": .string(Human.size(volume.size)),
+                ]
+            })
+        if usage.artifacts.isEmpty { return 0 }
+        Output.printLine("")
+        try table(
+            "Artifacts", ["Name": "NAME", "Digest": "DIGEST", "Size": "SIZE"],
+            usage.artifacts.map { artifact in
+                [
+                    "Name": .string(artifact.record.name), "Digest": .string(artifact.record.digest.short),
+                    "Size": .string(Human.size(artifact.size)),
                 ]
             })
         return 0

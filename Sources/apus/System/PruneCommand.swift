@@ -6,7 +6,7 @@ enum PruneCommand {
     static let command = Command(
         "prune", summary: "Remove what is not used",
         description:
-            "Removes stopped containers, images without a name, what is left of downloads that were cut short and, when asked for, volumes.",
+            "Removes stopped containers, images without a name, what is left of downloads that were cut short and, when asked for, volumes. Artifacts stay: each has a name.",
         flags: {
             [
                 Flag(

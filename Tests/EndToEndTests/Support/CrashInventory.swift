@@ -34,6 +34,7 @@ struct CrashInventory {
             ["volume", "ls", "--format", "volume {{.Name}}"],
             ["info", "--format", "driver {{.Driver}}"],
             ["image", "mount"],
+            ["artifact", "ls", "--format", "artifact {{.Repository}}:{{.Tag}} {{.VirtualSize}}"],
         ] {
             let listed = try host.apus(list: list)
             try listed.requireSuccess()

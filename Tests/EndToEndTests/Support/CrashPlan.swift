@@ -7,6 +7,7 @@ struct CrashCase: Sendable, CustomTestStringConvertible {
         case pull, pullSharedLayers, load, importing, commit, copyToStore, copyToLayout, tag, untag, rmi
         case create, runDetached, runRemoved, startAndStop, rm, volumeCreate, volumeRemove
         case prune, migrate, imageMount, imageUnmount
+        case artifactAdd, artifactReplace, artifactRemove
     }
 
     var operation: Operation
@@ -130,6 +131,14 @@ struct CrashPlan {
             let id = try pulled()
             try host.ok("image", "mount", id)
             put(["image", "unmount", id])
+        case .artifactAdd: put(["artifact", "add", name] + (try files.named(on: host, "one", "two")))
+        case .artifactReplace:
+            let paths = try files.named(on: host, "one", "two")
+            try host.ok("artifact", "add", name, paths[0])
+            put(["artifact", "add", "--replace", name, paths[1]])
+        case .artifactRemove:
+            try host.ok(list: ["artifact", "add", name] + (try files.named(on: host, "one", "two")))
+            put(["artifact", "rm", name])
         }
     }
 
@@ -149,6 +158,13 @@ struct CrashPlan {
             changed.add("new/", .directory)
             changed.add("new/file", .file, String(repeating: "y", count: 9_000))
             changed.add("new/link", .symbolicLink, link: "file")
+        }
+
+        /// Files on the host, each of its own size.
+        func named(on host: Host, _ names: String...) throws -> [String] {
+            try names.enumerated().map { index, name in
+                try host.write(String(repeating: name, count: 3_000 + index), to: name)
+            }
         }
     }
 }
