@@ -51,25 +51,49 @@ extension Store {
     /// change writes it.
     func refreshIndex() { try? rewriteIndex() }
 
-    /// - Parameter durable: or it stays marked, and whoever writes out the layers writes it once more.
-    func rewriteIndex(durable: Bool = true) throws(StorageError) {
+    /// Nobody waits for the disk: the database says in which session of it the index was written, and
+    /// in another it is written anew.
+    func rewriteIndex() throws(StorageError) {
         let lock = try ObjectLock("index", in: directory.raw)
         defer { lock.keep() }
         // Read under the lock: the last to write has read the latest.
         let (index, mark) = try database.read { connection throws(StorageError) in
-            (
-                try LayoutIndex.document(connection),
-                try connection.first("SELECT value FROM setting WHERE name = 'index_stale'") { $0.text(0) }
-            )
+            (try LayoutIndex.document(connection), try indexMark(connection))
         }
-        guard let mark else { return }
+        let session = try session()
+        guard mark.isStale(in: session) else { return }
         try removeTemporaries(of: "index.json")
         try storing("write", "index.json") { () throws(SystemError) in
-            try File.replace("index.json", at: directory.raw, with: index.json.bytes(), durable: durable)
+            try File.replace(
+                "index.json", at: directory.raw, with: index.json.bytes(), durable: !session.tellsDisks)
         }
-        guard durable else { return }
         _ = try database.write { connection throws(StorageError) in
-            try connection.execute("DELETE FROM setting WHERE name = 'index_stale' AND value = ?", mark)
+            try connection.execute(
+                "DELETE FROM setting WHERE name = 'index_stale' AND value = ?", mark.changes)
+            try connection.execute("INSERT OR REPLACE INTO setting VALUES('index_session', ?)", session.name)
         }
+    }
+
+    func indexMark(_ connection: Connection) throws(StorageError) -> IndexMark {
+        var mark = IndexMark()
+        let rows = try connection.rows(
+            "SELECT name, value FROM setting WHERE name IN ('index_stale', 'index_session')"
+        ) { ($0.text(0), $0.text(1)) }
+        for (name, value) in rows {
+            if name == "index_stale" { mark.changes = value } else { mark.session = value }
+        }
+        return mark
+    }
+}
+
+/// What the database says of the index.
+struct IndexMark {
+    /// Counts what it does not tell yet; nil for nothing.
+    var changes: String?
+    /// When it was written.
+    var session: String?
+
+    func isStale(in current: DiskSession) -> Bool {
+        changes != nil || (current.tellsDisks && session != nil && session != current.name)
     }
 }

@@ -117,7 +117,8 @@ extension Store {
 
     func isRecorded(blob: Digest) throws(StorageError) -> Bool {
         try database.read { connection throws(StorageError) in
-            try connection.exists("SELECT 1 FROM manifest_blob WHERE digest = ?", blob)
+            if try connection.exists("SELECT 1 FROM manifest_blob WHERE digest = ?", blob) { return true }
+            return try connection.exists("SELECT 1 FROM artifact_blob WHERE digest = ?", blob)
         }
     }
 

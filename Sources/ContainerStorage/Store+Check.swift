@@ -163,14 +163,14 @@ extension Store {
     private func indexDamage() throws(StorageError) -> [StoreDamage] {
         let lock = try ObjectLock("index", in: directory.raw)
         defer { lock.keep() }
-        let (expected, isStale) = try database.read { connection throws(StorageError) in
+        let (expected, mark) = try database.read { connection throws(StorageError) in
             (
                 try LayoutIndex.document(connection).json.bytes(),
-                try connection.exists("SELECT 1 FROM setting WHERE name = 'index_stale'")
+                try indexMark(connection)
             )
         }
         // Somebody is about to write it.
-        if isStale { return [] }
+        if try mark.isStale(in: session()) { return [] }
         let found = try? File.read("index.json", at: directory.raw)
         return found == expected
             ? []

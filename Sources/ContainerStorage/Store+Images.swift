@@ -38,12 +38,8 @@ extension Store {
             return (try Self.image(image.id, connection)!, try Self.hasUnwritten(connection))
         }
         lease.settle()
-        if isUnwritten, let leaveWork {
-            try? rewriteIndex(durable: false)
-            leaveWork()
-        } else {
-            refreshIndex()
-        }
+        refreshIndex()
+        if isUnwritten { leaveWork?() }
         return record
     }
 

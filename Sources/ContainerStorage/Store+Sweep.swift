@@ -24,13 +24,13 @@ extension Store {
             found += try names(in: "\(driver.rawValue)/snapshots").map { (driver, $0) }
         }
         let kept = Set(try names(in: "volumes"))
-        let (snapshots, volumes, stale) = try database.read { connection throws(StorageError) in
+        let (snapshots, volumes, index) = try database.read { connection throws(StorageError) in
             (
                 Dictionary(
                     try connection.rows("SELECT id, driver FROM snapshot") { ($0.text(0), $0.text(1)) },
                     uniquingKeysWith: { $1 }),
                 Set(try connection.rows("SELECT name FROM volume") { $0.text(0) }),
-                try connection.exists("SELECT 1 FROM setting WHERE name = 'index_stale'")
+                try indexMark(connection)
             )
         }
         for (driver, id) in found where snapshots[id] != driver.rawValue {
@@ -52,7 +52,7 @@ extension Store {
         if mayHoldContentOfEarlierSessions, try isContentFree() { _ = try lease() }
         try sweepPartials()
         try emptyTrash()
-        if stale { refreshIndex() }
+        if try index.isStale(in: session()) { refreshIndex() }
         sweepImageMounts()
         sweepLocks()
         return swept

@@ -31,6 +31,7 @@ public final class Store: Sendable {
 
     let directory: Descriptor
     private let givenSession: DiskSession?
+    private let foundSession = Mutex<DiskSession?>(nil)
     let activeLease = Mutex(WeakLease())
 
     struct WeakLease: Sendable { weak var lease: SharedLease? }
@@ -123,10 +124,12 @@ public final class Store: Sendable {
     }
 
     func session() throws(StorageError) -> DiskSession {
-        if let givenSession { return givenSession }
-        return try storing("tell the session of the disk of", root) { () throws(SystemError) in
+        if let known = givenSession ?? foundSession.withLock({ $0 }) { return known }
+        let found = try storing("tell the session of the disk of", root) { () throws(SystemError) in
             try DiskSession(of: directory.raw)
         }
+        foundSession.withLock { $0 = found }
+        return found
     }
 
     /// Makes a driver's directories when it is first asked for, if it works here.

@@ -23,7 +23,6 @@ extension Store {
     /// What was left to do so that nobody had to wait for it.
     public func finishWork() throws(StorageError) {
         let isWritten = (try? writeOut()) != nil
-        refreshIndex()
         try finishRemovals()
         // That made room for layers that have to be unpacked again.
         if !isWritten { try writeOut() }

@@ -133,7 +133,7 @@ import Testing
     @Test func olderStoresGetTheTables() throws {
         try store.database.write { connection throws(StorageError) in
             try connection.executeScript(
-                "DROP TABLE artifact_blob; DROP TABLE artifact; UPDATE room SET version = 1 WHERE name = 'storage'"
+                "DROP TABLE artifact_blob; DROP TABLE artifact; UPDATE room SET version = 2 WHERE name = 'storage'"
             )
         }
         let again = try scratch.open()

@@ -1,9 +1,10 @@
-import ContainerStorage
 import JSONText
 import LayerArchive
 import LinuxSystem
 import OCISpec
 import Testing
+
+@testable import ContainerStorage
 
 @Suite struct ImageTests {
     private let scratch: Scratch
@@ -153,6 +154,20 @@ import Testing
         try File.replace(store.root + "/index.json", with: [])
         try store.database.write { connection throws(StorageError) in
             _ = try connection.execute("INSERT INTO setting VALUES('index_stale', '1')")
+        }
+        try store.sweep()
+        #expect(try File.readText(store.root + "/index.json").contains("localhost/a:1"))
+    }
+
+    /// It may be there by name only: nobody waits until the disk has it.
+    @Test func anIndexOfAnotherSessionIsWrittenBySweep() throws {
+        try #require(try store.session().tellsDisks)
+        try TestImage([]).put(store, ["localhost/a:1"])
+        try File.replace(store.root + "/index.json", with: [])
+        try store.sweep()
+        #expect(try File.readText(store.root + "/index.json") == "")
+        try store.database.write { connection throws(StorageError) in
+            _ = try connection.execute("UPDATE setting SET value = 'another' WHERE name = 'index_session'")
         }
         try store.sweep()
         #expect(try File.readText(store.root + "/index.json").contains("localhost/a:1"))

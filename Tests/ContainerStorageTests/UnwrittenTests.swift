@@ -247,11 +247,15 @@ import Testing
             try TestImage([layer]).put(store, ["localhost/a:1"])
             try store.database.write { connection throws(StorageError) in
                 try connection.executeScript(
-                    "DROP TABLE unwritten; UPDATE room SET version = 1 WHERE name = 'storage'")
+                    """
+                    DROP TABLE artifact_blob; DROP TABLE artifact; DROP TABLE unwritten;
+                    UPDATE room SET version = 1 WHERE name = 'storage'
+                    """)
             }
         }
         let store = try open(2)
         #expect(try store.images().count == 1)
         #expect(store.hasLayer(layer.diffID))
+        #expect(try store.artifacts().isEmpty)
     }
 }
