@@ -19,9 +19,16 @@ final class DeflatingLane: @unchecked Sendable {
         var history: [UInt8] = []
         /// ISA-L's answer, and what came out.
         var result = COMP_OK
-        var output: [UInt8] = []
+        var output = StreamBuffer(pieceSize + 4096)
+        var outputCount = 0
         var isHanded = false
         let done = Semaphore(0)
+
+        func grow() {
+            let larger = StreamBuffer(2 * output.bytes.count)
+            larger.bytes.copyMemory(from: UnsafeRawBufferPointer(output.bytes))
+            output = larger
+        }
     }
 
     private let pieces = (0..<pieceCount).map { _ in Piece() }
@@ -98,7 +105,7 @@ final class DeflatingLane: @unchecked Sendable {
         guard piece.result == COMP_OK else {
             throw ArchiveError(.unsupported, "gzip compression failed (\(piece.result))")
         }
-        try sink.write(piece.output)
+        try sink.write(UnsafeRawBufferPointer(rebasing: piece.output.bytes[..<piece.outputCount]))
     }
 
     // MARK: The thread
@@ -131,17 +138,16 @@ final class DeflatingLane: @unchecked Sendable {
         stream.pointee.next_in = piece.input.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
         stream.pointee.avail_in = UInt32(piece.count)
         stream.pointee.end_of_stream = piece.isLast ? 1 : 0
-        piece.output.removeAll(keepingCapacity: true)
+        piece.outputCount = 0
         repeat {
-            let start = piece.output.count
-            let room = Self.pieceSize + 4096
-            piece.output.append(contentsOf: repeatElement(0, count: room))
-            piece.output.withUnsafeMutableBufferPointer {
-                stream.pointee.next_out = $0.baseAddress! + start
-                stream.pointee.avail_out = UInt32(room)
-                piece.result = isal_deflate(stream)
-            }
-            piece.output.removeLast(Int(stream.pointee.avail_out))
+            // What cannot be made shorter becomes a little longer.
+            if piece.outputCount == piece.output.bytes.count { piece.grow() }
+            let room = piece.output.bytes[piece.outputCount...]
+            stream.pointee.next_out = UnsafeMutableRawBufferPointer(rebasing: room).baseAddress!
+                .assumingMemoryBound(to: UInt8.self)
+            stream.pointee.avail_out = UInt32(room.count)
+            piece.result = isal_deflate(stream)
+            piece.outputCount += room.count - Int(stream.pointee.avail_out)
         } while piece.result == COMP_OK && stream.pointee.avail_out == 0
     }
 }
