@@ -54,7 +54,7 @@ import Testing
         // The host's loopback stays out of reach.
         #expect(tcp(host, 18081, in: one, patience: 1) == "")
         let secret = Server(
-            "exec socat -t5 TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'cat >/dev/null & echo secret'",
+            "exec socat -t5 TCP-LISTEN:18082,bind=127.0.0.1,fork,reuseaddr SYSTEM:'read line; echo secret'",
             ready: { shell("ss -lnt").contains(":18082 ") })
         #expect(tcp("127.0.0.1", 18082) == "secret\n")
         _ = two.run(
@@ -109,7 +109,7 @@ import Testing
         // Outward, with the host's address.
         let outside = Server(
             "exec nsenter --net=/proc/\(getpid())/fd/\(neighbour.namespace) socat -t5 "
-                + "TCP-LISTEN:7000,fork,reuseaddr SYSTEM:'cat >/dev/null & echo $SOCAT_PEERADDR'",
+                + "TCP-LISTEN:7000,fork,reuseaddr SYSTEM:'read line; echo $SOCAT_PEERADDR'",
             ready: { neighbour.run("ss -lnt").contains(":7000 ") })
         #expect(tcp("198.51.100.2", 7000, in: container) == "198.51.100.1\n")
         withExtendedLifetime((server, outside)) {}

@@ -72,7 +72,7 @@ final class TestContainer: Sendable {
     func serve(_ what: String, port: Int, answer: String) -> Server {
         Server(
             "exec nsenter --net=/proc/\(getpid())/fd/\(namespace) socat -t5 \(what)-LISTEN:\(port),fork,reuseaddr "
-                + "SYSTEM:'cat >/dev/null & echo \(answer)'",
+                + "SYSTEM:'read line; echo \(answer)'",
             ready: { self.run("ss -lntu").contains(":\(port) ") })
     }
 }
