@@ -38,6 +38,7 @@ extension Store {
     /// `ingest/` was left by the dead.
     func collectGarbageLocked() throws(StorageError) -> Reclaimed {
         var reclaimed = Reclaimed()
+        let left = try takeLeftovers()
         let unneeded =
             "FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)"
             + " AND diff_id NOT IN (SELECT diff_id FROM snapshot_layer)"
@@ -87,13 +88,29 @@ extension Store {
                     reclaimed.bytes += Int64(size)
                 }
             }
-            let left = try File.names(in: "ingest", at: at)
-            if left.contains(where: { $0 != Self.collectionMark }), File.exists(FileObjects.folder, at: at) {
+            if left.contains(where: { !$0.hasPrefix(Self.collectionMark) }),
+                File.exists(FileObjects.folder, at: at)
+            {
                 FileObjects(store: self).markForCollection()
             }
             for name in left { try discard("ingest/\(name)", as: "ingest") }
         }
         return reclaimed
+    }
+
+    /// What is in `ingest/`. Who asks for a collection from now on, and finds that one is going on, has
+    /// its mark stay for the next: this one may have looked already.
+    private func takeLeftovers() throws(StorageError) -> [String] {
+        let at = directory.raw
+        var isTaken = true
+        do throws(SystemError) {
+            let mark = "ingest/\(Self.collectionMark)"
+            try File.rename(mark, to: "\(mark)-\(getpid())-\(gettid())", at: at)
+        } catch {
+            // A full disk may have no room for another name.
+            isTaken = error.errno == .noEntry
+        }
+        return try names(in: "ingest").filter { !isTaken || $0 != Self.collectionMark }
     }
 
     /// What the database refers to.
