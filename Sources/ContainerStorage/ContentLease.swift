@@ -108,8 +108,9 @@ extension Store {
         try emptyTrash()
     }
 
-    /// Content is cared for once, when an image that uses it is recorded. What no image uses may, after a power failure, have its name
-    /// and not its bytes: so it counts only within the disk's session that made it.
+    /// Content is cared for once, when an image that uses it is recorded. What no image uses may, after
+    /// a power failure, have its name and not its bytes: so it counts only within the disk's session
+    /// that made it.
     private func discardContentOfEarlierSessions(_ lock: borrowing FileLock) throws(StorageError) {
         let session = Array(try self.session().name.utf8)
         if lastSession == session { return }

@@ -62,26 +62,6 @@ extension Store {
         return record
     }
 
-    private func wholeBlob(
-        _ descriptor: ContentDescriptor, _ operation: String, _ name: String
-    ) throws(StorageError) -> Digest {
-        let digest: Digest
-        do throws(ArchiveError) {
-            digest = try Digest(parsing: descriptor.digest)
-        } catch {
-            throw StorageError(.invalid, operation, name, "\(error)")
-        }
-        guard let size = blobSize(digest) else {
-            throw StorageError(.notFound, operation, name, "its blob \(digest) is not here")
-        }
-        guard size == descriptor.size else {
-            throw StorageError(
-                .mismatch, operation, name,
-                "its blob \(digest) has \(size) bytes, not the announced \(descriptor.size)")
-        }
-        return digest
-    }
-
     /// Removes an artifact, and the blobs that nothing else needs.
     /// - Parameter digest: its manifest's as the caller knows it: it has still that, or nothing is done.
     /// - Throws: `notFound`, `changed`.

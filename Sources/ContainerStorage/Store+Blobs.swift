@@ -1,5 +1,6 @@
 public import LayerArchive
 public import LinuxSystem
+import OCISpec
 
 extension Store {
     /// Whether a blob is here. Rely on it only under a lease.
@@ -113,6 +114,27 @@ extension Store {
             try? File.makeDirectory(digest.blobFolder, at: directory.raw, mode: 0o711)
             try File.rename(partial, to: digest.blobPath, at: directory.raw)
         }
+    }
+
+    /// The blob of a descriptor, which must be here with the announced length.
+    func wholeBlob(
+        _ descriptor: ContentDescriptor, _ operation: String, _ name: String
+    ) throws(StorageError) -> Digest {
+        let digest: Digest
+        do throws(ArchiveError) {
+            digest = try Digest(parsing: descriptor.digest)
+        } catch {
+            throw StorageError(.invalid, operation, name, "\(error)")
+        }
+        guard let size = blobSize(digest) else {
+            throw StorageError(.notFound, operation, name, "its blob \(digest) is not here")
+        }
+        guard size == descriptor.size else {
+            throw StorageError(
+                .mismatch, operation, name,
+                "its blob \(digest) has \(size) bytes, not the announced \(descriptor.size)")
+        }
+        return digest
     }
 
     func isRecorded(blob: Digest) throws(StorageError) -> Bool {

@@ -234,21 +234,7 @@ private struct NewImage {
                 ? MediaType.dockerManifest : MediaType.ociManifest)
 
         func check(_ descriptor: ContentDescriptor) throws(StorageError) -> Digest {
-            let digest: Digest
-            do throws(ArchiveError) {
-                digest = try Digest(parsing: descriptor.digest)
-            } catch {
-                throw StorageError(.invalid, operation, object, "\(error)")
-            }
-            guard let size = store.blobSize(digest) else {
-                throw StorageError(.notFound, operation, object, "its blob \(digest) is not here")
-            }
-            guard size == descriptor.size else {
-                throw StorageError(
-                    .mismatch, operation, object,
-                    "its blob \(digest) has \(size) bytes, not the announced \(descriptor.size)")
-            }
-            return digest
+            try store.wholeBlob(descriptor, operation, object)
         }
         id = try check(manifest.config)
         config = try store.document(id, "config")

@@ -205,8 +205,7 @@ extension Store {
             try syncFileSystem()
             try File.rename(partial, to: place, at: directory.raw)
             _ = try database.write { connection throws(StorageError) in
-                try connection.execute(
-                    "DELETE FROM unwritten WHERE driver = ? AND diff_id = ?", driver, diffID)
+                try Self.forgetUnwritten(diffID, driver, connection)
             }
         }
     }

@@ -123,8 +123,7 @@ extension Store {
             try connection.execute(
                 "INSERT INTO layer VALUES(?, ?, ?) ON CONFLICT DO NOTHING", driver.rawValue, diffID,
                 record.size)
-            try connection.execute(
-                "DELETE FROM unwritten WHERE driver = ? AND diff_id = ?", driver.rawValue, diffID)
+            try Self.forgetUnwritten(diffID, driver.rawValue, connection)
         }
         return "unpacked anew"
     }

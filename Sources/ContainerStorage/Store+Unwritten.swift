@@ -33,6 +33,12 @@ extension Store {
             session)
     }
 
+    static func forgetUnwritten(
+        _ diffID: Digest, _ driver: String, _ connection: Connection
+    ) throws(StorageError) {
+        try connection.execute("DELETE FROM unwritten WHERE driver = ? AND diff_id = ?", driver, diffID)
+    }
+
     static func hasUnwritten(_ connection: Connection) throws(StorageError) -> Bool {
         try connection.exists("SELECT 1 FROM unwritten")
     }

@@ -73,12 +73,13 @@ final class DeflatingLane: @unchecked Sendable {
     /// Has a full piece deflated.
     /// - Returns: what the next piece may refer to.
     func hand() -> [UInt8] {
-        if thread == nil { thread = try? JoinedThread { self.work() } }
-        pieces[filling].isHanded = true
-        if thread == nil { deflate(pieces[filling]) } else { arrivals.raise() }
-        let end = pieces[filling].input.bytes[..<Self.pieceSize].suffix(Self.historySize)
-        filling = (filling + 1) % Self.pieceCount
-        return Array(end)
+        if thread == nil {
+            let first = filling
+            thread = try? JoinedThread { self.work(from: first) }
+        }
+        let end = Array(pieces[filling].input.bytes[..<Self.pieceSize].suffix(Self.historySize))
+        handOver()
+        return end
     }
 
     /// Deflates the stream's last piece, which may be empty.
@@ -86,6 +87,11 @@ final class DeflatingLane: @unchecked Sendable {
         let piece = pieces[filling]
         try empty(piece, to: sink)
         piece.isLast = true
+        handOver()
+    }
+
+    private func handOver() {
+        let piece = pieces[filling]
         piece.isHanded = true
         if thread == nil { deflate(piece) } else { arrivals.raise() }
         filling = (filling + 1) % Self.pieceCount
@@ -110,8 +116,8 @@ final class DeflatingLane: @unchecked Sendable {
 
     // MARK: The thread
 
-    private func work() {
-        var emptying = 0
+    private func work(from first: Int) {
+        var emptying = first
         while true {
             arrivals.lower()
             if isOver.load(ordering: .acquiring) { return }
