@@ -12,20 +12,10 @@ extension Artifacts {
         do {
             let lease = try store.lease()
             let source = ArtifactProvider(store, try record(text), lease)
-            let stop = StopFlag()
-            let destination = ImageSource.registry(source.name)
             var form = PushForm()
             form.signing = signing
-            let target = try destination.destination(options, form, stop: stop)
-            var copy = ImageCopy(source: source, destination: target, form: form)
-            copy.threads = options.threads
-            copy.trust = options.trust
-            copy.progress = progress
-            copy.stop = stop
-            copy.makeScratch = { [store] in try store.makeUnnamedFile() }
-            let pushed = try copy.run(names: [])
-            try target.commit()
-            return pushed.digest
+            let transfer = ImageTransfer(store: store, options: options, progress: progress)
+            return try transfer.carry(source, to: .registry(source.name), names: [], form: form).digest
         } catch {
             throw ImageError("push \(text)", any: error)
         }

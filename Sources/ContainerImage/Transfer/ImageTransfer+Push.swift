@@ -57,16 +57,7 @@ extension ImageTransfer {
                 let other = try options.localStores(for: destination).open(root)
                 return try fetch(into: other, source, name, form)
             }
-            let stop = StopFlag()
-            let target = try destination.destination(options, form, stop: stop)
-            var copy = ImageCopy(source: source, destination: target, form: form)
-            copy.threads = options.threads
-            copy.trust = options.trust
-            copy.progress = progress
-            copy.stop = stop
-            copy.makeScratch = { [store] in try store.makeUnnamedFile() }
-            let pushed = try copy.run(names: try destination.names)
-            try target.commit()
+            let pushed = try carry(source, to: destination, names: try destination.names, form: form)
             if case .registry(let text) = destination, pushed.digest == record.manifestDigest {
                 // Known there from now on: another repository can take its blobs over.
                 let repository = try ImageReference(parsing: text).repository
@@ -88,5 +79,24 @@ extension ImageTransfer {
         other.options.platform = nil
         return try ImageTransfer(store: store, options: other.options, progress: progress)
             .keep(source, as: name, form: form).manifestDigest
+    }
+}
+
+extension ImageTransfer {
+    /// Copies something of the store elsewhere.
+    func carry(
+        _ source: any ImageProvider, to destination: ImageSource, names: [String], form: PushForm
+    ) throws -> OutgoingManifest {
+        let stop = StopFlag()
+        let target = try destination.destination(options, form, stop: stop)
+        var copy = ImageCopy(source: source, destination: target, form: form)
+        copy.threads = options.threads
+        copy.trust = options.trust
+        copy.progress = progress
+        copy.stop = stop
+        copy.makeScratch = { [store] in try store.makeUnnamedFile() }
+        let carried = try copy.run(names: names)
+        try target.commit()
+        return carried
     }
 }
