@@ -36,6 +36,10 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
         return result
     }
 
+    /// What leads to its manifest: the digest, or else the tag
+    /// (`<reference>` in the OCI Distribution Specification).
+    var manifestReference: String { digest?.description ?? tag ?? "latest" }
+
     /// The whole name.
     public var canonical: String { repository + suffix }
 

@@ -15,24 +15,19 @@ extension Store {
         manifest bytes: [UInt8], mediaType: String? = nil, name: String, replacing: ArtifactReplacement
     ) throws(StorageError) -> ArtifactRecord {
         let operation = "add artifact"
-        guard bytes.count <= Self.documentLimit else {
-            throw StorageError(
-                .invalid, operation, name, "its manifest has more than \(Self.documentLimit) bytes")
-        }
+        try Self.checkSize(ofManifest: bytes, operation, name)
         let manifest: ImageManifest = try Self.parse(bytes, "manifest", name)
         let lease = try lease()
         defer { lease.end() }
         let digest = try writeBlob(bytes)
-        let blobs = try ([manifest.config] + manifest.layers).map { descriptor throws(StorageError) in
-            try wholeBlob(descriptor, operation, name)
+        var blobs: Set = [digest]
+        for descriptor in [manifest.config] + manifest.layers {
+            blobs.insert(try wholeBlob(descriptor, operation, name))
         }
         let record = ArtifactRecord(
             name: name, digest: digest, mediaType: mediaType ?? manifest.mediaType ?? MediaType.ociManifest,
             manifestSize: Int64(bytes.count), added: Now.unixNanoseconds)
-        let isKnown = try database.read { connection throws(StorageError) in
-            try connection.exists("SELECT 1 FROM artifact WHERE digest = ?", digest)
-        }
-        if !isKnown { try syncFileSystem() }
+        try writeOutUnrecorded(blobs)
         try database.write(durable: true) { connection throws(StorageError) in
             let present = try connection.first("SELECT digest FROM artifact WHERE name = ?", name) {
                 row throws(StorageError) in try row.digest(0)
@@ -52,7 +47,7 @@ extension Store {
             try connection.execute(
                 "INSERT INTO artifact VALUES(?, ?, ?, ?, ?)", name, digest, record.mediaType,
                 record.manifestSize, record.added)
-            for blob in Set([digest] + blobs) {
+            for blob in blobs {
                 try connection.execute("INSERT INTO artifact_blob VALUES(?, ?)", name, blob)
             }
             try Self.markIndexStale(connection)

@@ -43,6 +43,15 @@ extension Store {
     /// What a manifest, an index or a config may have at most, in bytes.
     public static var documentLimit: Int { 8 << 20 }
 
+    /// - Throws: `invalid`.
+    static func checkSize(
+        ofManifest bytes: [UInt8], _ operation: String, _ object: String
+    ) throws(StorageError) {
+        if bytes.count <= documentLimit { return }
+        throw StorageError(
+            .invalid, operation, object, "its manifest has more than \(documentLimit) bytes")
+    }
+
     /// Adds a small blob.
     /// - Returns: its digest.
     @discardableResult
@@ -142,6 +151,13 @@ extension Store {
             if try connection.exists("SELECT 1 FROM manifest_blob WHERE digest = ?", blob) { return true }
             return try connection.exists("SELECT 1 FROM artifact_blob WHERE digest = ?", blob)
         }
+    }
+
+    /// Returns once those of the blobs that no image or artifact has yet are on the disk.
+    func writeOutUnrecorded(_ blobs: Set<Digest>) throws(StorageError) {
+        var new: [Digest] = []
+        for blob in blobs where try !isRecorded(blob: blob) { new.append(blob) }
+        try writeOut(new)
     }
 
     /// Returns once blobs, and their names, are on the disk.

@@ -16,11 +16,7 @@ extension Store {
     public func putImage(
         manifest bytes: [UInt8], mediaType: String? = nil, names: [String] = [], repoDigests: [String] = []
     ) throws(StorageError) -> ImageRecord {
-        guard bytes.count <= Self.documentLimit else {
-            throw StorageError(
-                .invalid, "add image", names.first ?? "",
-                "its manifest has more than \(Self.documentLimit) bytes")
-        }
+        try Self.checkSize(ofManifest: bytes, "add image", names.first ?? "")
         let lease = try lease()
         defer { lease.end() }
         let digest = try writeBlob(bytes)
@@ -31,7 +27,9 @@ extension Store {
         }
         let session = try sessionOfUnwritten()
         if try !isDurable(image) {
-            if session == nil { try syncFileSystem() } else { try writeOutBlobs(of: image) }
+            // The blobs give the layers should the disk not have them. Those that another image
+            // has were written out with that.
+            if session == nil { try syncFileSystem() } else { try writeOutUnrecorded(Set(image.blobs)) }
         }
         let (record, isUnwritten) = try database.write(durable: true) { connection throws(StorageError) in
             try insert(image, sizes, names, repoDigests, unwrittenIn: session, connection)
@@ -41,14 +39,6 @@ extension Store {
         refreshIndex()
         if isUnwritten { leaveWork?() }
         return record
-    }
-
-    /// What gives the image's layers should the disk not have them. Those that another image has were
-    /// written out with that.
-    private func writeOutBlobs(of image: NewImage) throws(StorageError) {
-        var new: [Digest] = []
-        for blob in Set(image.blobs) where try !isRecorded(blob: blob) { new.append(blob) }
-        try writeOut(new)
     }
 
     /// Everything of the image was written out with an earlier one: a pull that found nothing new.

@@ -1,4 +1,4 @@
-internal import JSONText
+public import JSONText
 public import LayerArchive
 public import OCISpec
 
@@ -52,7 +52,28 @@ extension RegistryClient {
         var index = try referrersTag(repository, subject) ?? ImageIndex(manifests: [])
         guard !index.manifests.contains(where: { $0.digest == referrer.digest }) else { return }
         index.manifests.append(referrer)
+        try put(index, subject, repository)
+    }
+
+    /// Strikes a manifest that was deleted from those that refer to its subject.
+    public func removeReferrer(
+        _ referrer: Digest, to subject: Digest, in repository: Repository
+    ) throws(RegistryError) {
+        guard var index = try referrersTag(repository, subject) else { return }
+        let count = index.manifests.count
+        index.manifests.removeAll { $0.digest == "\(referrer)" }
+        if index.manifests.count < count { try put(index, subject, repository) }
+    }
+
+    private func put(
+        _ index: ImageIndex, _ subject: Digest, _ repository: Repository
+    ) throws(RegistryError) {
         try putManifest(
             repository, reference: Self.tag(subject), index.json.bytes(), mediaType: MediaType.ociIndex)
+    }
+
+    /// What a manifest refers to.
+    public static func subject(of manifest: JSON) -> Digest? {
+        manifest["subject"]?["digest"]?.string.flatMap { try? Digest(parsing: $0) }
     }
 }

@@ -321,5 +321,7 @@ import Testing
         #expect(found[1].digest == "\(try artifacts.find("\(repository):about").digest)")
         #expect(found[0].annotations["of"] == "application/x-sbom")
         #expect(try place.referrers(artifactType: "application/x-sbom").count == 1)
+        try RegistryPlace("\(repository):about", options: Self.options(scratch), pushes: true).delete()
+        #expect(try place.referrers(artifactType: nil).map(\.artifactType) == ["application/x-sbom"])
     }
 }

@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
 public import OCISpec
@@ -44,15 +45,15 @@ public struct RegistryPlace: Sendable {
     }
 
     private func digest(_ tagged: ImageReference) throws(RegistryError) -> Digest {
-        if let digest = tagged.digest { return digest }
-        return try client.digest(repository, reference: tagged.tag ?? "latest")
+        try tagged.digest ?? client.digest(repository, reference: tagged.manifestReference)
     }
 
     /// Removes the image that the name leads to, and with it all tags that do.
     public func delete() throws(ImageError) {
         let tagged = reference.tagged
         try asking("delete \(tagged)") { () throws(RegistryError) in
-            let digest = try digest(tagged)
+            let manifest = try client.manifest(repository, reference: tagged.manifestReference)
+            let digest = tagged.digest ?? Digest.sha256(of: manifest.bytes)
             do throws(RegistryError) {
                 try client.deleteManifest(repository, digest: digest)
             } catch  where error.status == 405 {
@@ -60,6 +61,10 @@ public struct RegistryPlace: Sendable {
                 error.message += "; the registry lets nothing be deleted"
                 throw error
             }
+            guard let json = try? JSON(parsing: manifest.bytes),
+                let subject = RegistryClient.subject(of: json)
+            else { return }
+            try client.removeReferrer(digest, to: subject, in: repository)
         }
     }
 }

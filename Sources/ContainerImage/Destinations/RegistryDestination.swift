@@ -44,7 +44,7 @@ final class RegistryDestination: ImageDestination {
     func put(instance: OutgoingManifest) throws { try put(instance, as: "\(instance.digest)") }
 
     func put(top: OutgoingManifest, names: [String]) throws {
-        try put(top, as: reference.digest.map(\.description) ?? reference.tag ?? "latest")
+        try put(top, as: reference.manifestReference)
     }
 
     private func put(_ manifest: OutgoingManifest, as text: String) throws {
@@ -57,7 +57,7 @@ final class RegistryDestination: ImageDestination {
     /// What a manifest refers to, and how it is entered there.
     private func referrer(_ manifest: OutgoingManifest) throws -> (Digest, ContentDescriptor)? {
         let json = try JSON(parsing: manifest.bytes)
-        guard let subject = json["subject"]?["digest"]?.string else { return nil }
+        guard let subject = RegistryClient.subject(of: json) else { return nil }
         var descriptor = ContentDescriptor(
             mediaType: manifest.mediaType, digest: "\(manifest.digest)", size: Int64(manifest.bytes.count))
         descriptor.artifactType =
@@ -65,7 +65,7 @@ final class RegistryDestination: ImageDestination {
         if let annotations = json["annotations"] {
             descriptor.annotations = try [String: String](json: annotations)
         }
-        return (try Digest(parsing: subject), descriptor)
+        return (subject, descriptor)
     }
 
     // MARK: Signatures

@@ -36,8 +36,7 @@ final class RegistryProvider: RangedProvider {
         for endpoint in endpoints {
             do throws(RegistryError) {
                 let manifest = try client.manifest(
-                    endpoint.repository, reference: reference.digest?.description ?? reference.tag ?? "latest"
-                )
+                    endpoint.repository, reference: reference.manifestReference)
                 chosen.withLock { $0 = endpoint.repository }
                 return TopDocument(
                     bytes: manifest.bytes, mediaType: manifest.mediaType, digest: reference.digest)
