@@ -45,7 +45,8 @@ public struct RegistryPlace: Sendable {
     }
 
     private func digest(_ tagged: ImageReference) throws(RegistryError) -> Digest {
-        try tagged.digest ?? client.digest(repository, reference: tagged.manifestReference)
+        if let digest = tagged.digest { return digest }
+        return try client.digest(repository, reference: tagged.manifestReference)
     }
 
     /// Removes the image that the name leads to, and with it all tags that do.
