@@ -9,8 +9,14 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("ExistentialAny"),
     .treatAllWarnings(as: .error),
-    // Each function can be placed, or left out, by itself.
-    .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
+    // Each function can be placed, or left out, by itself; and generic types are made by what the
+    // compiler knows of them, not by their names, which would have to be read and looked up: a
+    // quarter of the instructions of apus-runtime.
+    .unsafeFlags(
+        [
+            "-Xfrontend", "-function-sections", "-Xfrontend",
+            "-disable-concrete-type-metadata-mangled-name-accessors",
+        ], .when(configuration: .release)),
 ]
 
 /// The programs on the runtime floor are static: they start in under a

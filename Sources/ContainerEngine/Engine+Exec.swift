@@ -38,7 +38,8 @@ extension Engine {
         }
         var child: CreatedContainer
         do throws(RuntimeError) {
-            child = try Runtime(root: runtimeRoot).exec(record.id, process, options: options)
+            let runtime = Runtime(root: runtimeRoot)
+            child = try runtime.exec(process, in: runtime.container(record.id), options: options)
         } catch {
             throw EngineError(error)
         }

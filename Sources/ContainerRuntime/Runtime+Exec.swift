@@ -34,25 +34,29 @@ public struct ExecOptions: Sendable {
     }
 }
 
+/// A container, and the config that it was made with. What is done with it meets this one, even when
+/// it is deleted meanwhile and another has its ID.
+public struct OpenedContainer: ~Copyable {
+    public let config: RuntimeConfig
+    let directory: StateDirectory
+}
+
 extension Runtime {
-    /// The process of a container's config, to take defaults for `exec` from.
-    public func process(_ id: String) throws(RuntimeError) -> ProcessSpec {
+    /// A container that is there.
+    public func container(_ id: String) throws(RuntimeError) -> OpenedContainer {
         let directory = try StateDirectory(opening: id, root: root)
-        guard let process = try Self.config(directory).process else {
-            throw RuntimeError(.invalidConfig, "process must be specified")
-        }
-        return process
+        return OpenedContainer(config: try Self.config(directory), directory: directory)
     }
 
     /// Runs another process in a container. On return its command has been executed.
     public func exec(
-        _ id: String, _ spec: ProcessSpec, options: ExecOptions = ExecOptions()
+        _ spec: ProcessSpec, in container: borrowing OpenedContainer, options: ExecOptions = ExecOptions()
     ) throws(RuntimeError) -> CreatedContainer {
-        let directory = try StateDirectory(opening: id, root: root)
-        guard let record = try directory.record() else {
+        let id = container.directory.id
+        guard let record = try container.directory.record() else {
             throw RuntimeError(.wrongState, "cannot exec in a stopped container")
         }
-        switch try Self.status(directory, record) {
+        switch try Self.status(container.directory, record) {
         case .stopped: throw RuntimeError(.wrongState, "cannot exec in a stopped container")
         case .paused where !options.ignoresPaused:
             throw RuntimeError(
@@ -66,9 +70,8 @@ extension Runtime {
         guard let initial = try Self.open(record) else {
             throw RuntimeError(.wrongState, "cannot exec in a stopped container")
         }
-        let config = try Self.config(directory)
         reporter.trace?.did("state", "read \(root)/\(id)")
-        let linux = config.linux ?? LinuxSpec()
+        let linux = container.config.linux ?? LinuxSpec()
         try spec.user.check(in: linux)
         guard !rootless.isUser || spec.user.additionalGids.isEmpty else {
             throw RuntimeError(
@@ -76,7 +79,7 @@ extension Runtime {
         }
         var plan = try self.plan(spec, linux, preservedDescriptors: options.preservedDescriptors)
         if plan.seccomp?.notifies ?? false, let profile = linux.seccomp {
-            var state = try Self.state(directory, record)
+            var state = try Self.state(container.directory, record)
             state.status = .running
             plan.agent = try SeccompAgent(profile, state: state)
         }

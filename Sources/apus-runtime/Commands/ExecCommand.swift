@@ -52,7 +52,8 @@ enum ExecCommand {
         let runtime = try values.tracedRuntime
         let isDetached = values.bool("detach")
         let socket = values.string("console-socket").flatMap { $0.isEmpty ? nil : $0 }
-        let spec = try process(values, runtime, id)
+        let opened = try runtime.container(id)
+        let spec = try process(values, opened.config)
         if isDetached, spec.terminal, socket == nil {
             throw RuntimeError(
                 .invalidConfig,
@@ -71,7 +72,7 @@ enum ExecCommand {
         options.keepsLineEnds = !isDetached
         var container: CreatedContainer
         do throws(RuntimeError) {
-            container = try runtime.exec(id, spec, options: options)
+            container = try runtime.exec(spec, in: opened, options: options)
             runtime.printTrace()
         } catch {
             runtime.printTrace()
@@ -106,7 +107,7 @@ enum ExecCommand {
 
     /// The file's description, or the container's own process with what the flags change.
     private static func process(
-        _ values: Values, _ runtime: Runtime, _ id: String
+        _ values: Values, _ config: RuntimeConfig
     ) throws(RuntimeError) -> ProcessSpec {
         if let path = values.string("process"), !path.isEmpty {
             do {
@@ -119,7 +120,9 @@ enum ExecCommand {
         guard values.arguments.count > 1 else {
             throw RuntimeError(.invalidConfig, "process args cannot be empty")
         }
-        var spec = try runtime.process(id)
+        guard var spec = config.process else {
+            throw RuntimeError(.invalidConfig, "process must be specified")
+        }
         spec.args = Array(values.arguments.dropFirst())
         spec.terminal = values.bool("tty")
         if let cwd = values.string("cwd"), !cwd.isEmpty { spec.cwd = cwd }
