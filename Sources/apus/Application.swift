@@ -30,7 +30,8 @@ enum Application {
                     SaveCommand.command, ImportCommand.command, TagCommand.command, RmiCommand.command,
                     HistoryCommand.command, LoginCommand.command, LogoutCommand.command,
                     ListTagsCommand.command, DeleteCommand.command, SyncCommand.command,
-                    SearchCommand.command,
+                    SearchCommand.command, ManifestDigestCommand.command, StandaloneSignCommand.command,
+                    StandaloneVerifyCommand.command,
                 ]),
             CommandTree.Group(
                 "Nouns",
@@ -58,6 +59,8 @@ enum Application {
                             DiffCommand.imageCommand, ReferrersCommand.command, ListTagsCommand.command,
                             DeleteCommand.command, SyncCommand.command, SearchCommand.command,
                             SignCommand.command, TrustCommands.command, GenerateKeyCommand.command,
+                            ManifestDigestCommand.command, StandaloneSignCommand.command,
+                            StandaloneVerifyCommand.command,
                         ]
                     },
                     Command("system", summary: "Manage the store") {

@@ -170,6 +170,45 @@ extension EndToEnd {
             }
         }
 
+        @Test("manifests in files: what each signs, the other verifies", .needs("skopeo", "gpg"))
+        func standaloneSignatures() throws {
+            try Self.with { set in
+                let host = set.host
+                let manifest = try host.write(#"{"schemaVersion":2}"#, to: "manifest.json")
+                let key = try set.tool("gpg", "--batch", "--with-colons", "-k", "alice@example.com")
+                    .split(separator: "\n").first { $0.hasPrefix("fpr:") }!.split(separator: ":").last!
+                let fingerprint = String(key)
+                let name = "registry.example/app:1"
+                func run(_ program: String, _ arguments: String...) throws -> Finished {
+                    try ProgramRun.run([program] + arguments, environment: set.environment)
+                }
+                let digest = try run("skopeo", "manifest-digest", manifest).text
+                #expect(try run(Programs.apus, "manifest-digest", manifest).text == digest)
+                for (signs, verifies) in [(Programs.apus, "skopeo"), ("skopeo", Programs.apus)] {
+                    let signature = host.path("signature-by-\(signs == "skopeo")")
+                    let signed = try run(
+                        signs, "standalone-sign", "-o", signature, manifest, name, fingerprint)
+                    #expect(signed.exit == 0, "\(signed)")
+                    let verified = try run(
+                        verifies, "standalone-verify", manifest, name, fingerprint, signature)
+                    #expect(verified.exit == 0 && verified.text.hasSuffix("digest \(digest)"), "\(verified)")
+                    for wrong in [
+                        [manifest, "registry.example/app:2", fingerprint, signature],
+                        [signature, name, fingerprint, signature], [manifest, name, fingerprint, manifest],
+                        [manifest, name, String(fingerprint.reversed()), signature],
+                    ] {
+                        let refused = try ProgramRun.run(
+                            [Programs.apus, "standalone-verify"] + wrong, environment: set.environment)
+                        #expect(refused.exit == 1 && !refused.errorText.isEmpty, "\(refused)")
+                    }
+                    let byFile = try run(
+                        Programs.apus, "standalone-verify", "--public-key-file", host.path("alice.gpg"),
+                        manifest, name, "any", signature)
+                    #expect(byFile.exit == 0, "\(byFile)")
+                }
+            }
+        }
+
         @Test(
             "sigstore: a pair of keys, and signatures beside the image",
             .needs("docker-registry", "skopeo", "openssl"))

@@ -107,6 +107,46 @@ import Testing
         }
     }
 
+    @Test func onlyTheKeysNamedMaySign() throws {
+        let fixtures = try TrustFixtures()
+        try fixtures.gpgKey("alice@example.com", as: "alice")
+        try fixtures.gpgKey("mallory@example.com", as: "mallory")
+        try fixtures.shell(
+            """
+            cat alice.gpg mallory.gpg >both.gpg
+            for name in alice mallory; do
+                gpg --batch --with-colons -k $name@example.com | awk -F: '/^fpr/ {printf "%s", $10; exit}' >$name
+            done
+            """)
+        let (alice, mallory) = (try fixtures.text("alice"), try fixtures.text("mallory"))
+        let name = "registry.example:5000/ns/app:v1"
+        guard case .simple(let message) = try sign(fixtures, payload(name), "-u mallory@example.com") else {
+            return
+        }
+        func verify(
+            _ fingerprints: [String]?, _ name: String = name, _ bytes: [UInt8] = manifest
+        ) throws(TrustError) -> String {
+            let keys: [UInt8]
+            do { keys = try fixtures.read("both.gpg") } catch { return "\(error)" }
+            let verifier = try OpenPGPVerifier(keys: keys, fingerprints: fingerprints)
+            let found = try verifier.verify(message, manifest: bytes, reference: reference(name))
+            #expect(found.digest == Digest.sha256(of: bytes))
+            return found.fingerprint
+        }
+        #expect(try verify(nil) == mallory)
+        #expect(try verify([alice, mallory.lowercased()]) == mallory)
+        for (fingerprints, name, bytes, why) in [
+            ([alice], name, manifest, "is by the key \(mallory), which is not accepted"),
+            ([], name, manifest, "not accepted"),
+            ([mallory], "registry.example:5000/ns/app:v2", manifest, "it is for the name"),
+            ([mallory], name, otherManifest, "not the image's"),
+            ([String(mallory.suffix(16))], name, manifest, "is no fingerprint"),
+        ] {
+            let error = #expect(throws: TrustError.self) { try verify(fingerprints, name, bytes) }
+            #expect(error?.description.contains(why) == true, "\(error as Any)")
+        }
+    }
+
     @Test("expired and revoked keys, expired signatures, subkeys, and several keys")
     func validity() throws {
         let fixtures = try TrustFixtures()

@@ -28,7 +28,12 @@ struct OpenPGPKeyring {
 
     /// What a message says, when it has one good signature and nothing besides.
     /// - Throws: `signature` for every other message.
-    func signedContent(of message: [UInt8]) throws(TrustError) -> [UInt8] {
+    func signedContent(of message: [UInt8]) throws(TrustError) -> [UInt8] { try open(message).content }
+
+    /// - Returns: what the message says, and the fingerprints of the key that signed it, and of its
+    ///   primary key if that is another.
+    /// - Throws: `signature` for a message that has not one good signature, or something besides.
+    func open(_ message: [UInt8]) throws(TrustError) -> (content: [UInt8], signers: [String]) {
         // Packets alone: gpgv reads armored and cleartext messages, too, of which there is no need.
         guard let first = message.first, first & 0x80 != 0 else {
             throw TrustError(.signature, "verify the GPG signature", "it is no OpenPGP message")
@@ -48,16 +53,16 @@ struct OpenPGPKeyring {
             let why = error.errno == .noEntry ? "gpgv is not installed" : error.description
             throw TrustError(.signature, "verify the GPG signature", why)
         }
-        try Self.judge(outcome)
-        return outcome.outputs[0]
+        return (outcome.outputs[0], try Self.judge(outcome))
     }
 
     /// Reads the status lines (gnupg, doc/DETAILS): exactly one signature, good, by a key that is
     /// neither expired nor revoked, over the one text there is.
-    private static func judge(_ outcome: Tool.Outcome) throws(TrustError) {
+    private static func judge(_ outcome: Tool.Outcome) throws(TrustError) -> [String] {
         func wrong(_ why: String) -> TrustError { TrustError(.signature, "verify the GPG signature", why) }
         var counts: [Substring: Int] = [:]
         var key = ""
+        var signers: [String] = []
         for line in outcome.outputs[1].split(separator: 0x0A) {
             let words = String(decoding: line, as: UTF8.self).split(separator: " ")
             guard words.count >= 2, words[0] == "[GNUPG:]" else { continue }
@@ -66,6 +71,9 @@ struct OpenPGPKeyring {
                 .contains(words[1]), words.count > 2
             {
                 key = String(words[2])
+            }
+            if words[1] == "VALIDSIG" {
+                for place in [2, 11] where words.count > place { signers.append(String(words[place])) }
             }
         }
         if counts["NO_PUBKEY"] != nil { throw wrong("it is by the key \(key), which is not accepted") }
@@ -82,5 +90,6 @@ struct OpenPGPKeyring {
         guard outcome.exitCode == 0, needed.allSatisfy({ counts[$0] == 1 }),
             refused.allSatisfy({ counts[$0] == nil })
         else { throw wrong("it is no message with one good signature") }
+        return signers
     }
 }

@@ -38,11 +38,7 @@ struct SignatureVerifier {
             default: return ""
             }
             // Nothing of the payload counts before its signature has been verified: now it does.
-            var hasher = DigestHasher(payload.manifestDigest.algorithm)
-            image.manifest.withUnsafeBytes { hasher.update($0) }
-            guard hasher.finalize() == payload.manifestDigest else {
-                return "the signature is for the digest \(payload.manifestDigest), which is not the image's"
-            }
+            try payload.check(image.manifest)
             guard let signed = DockerReference(parsing: payload.reference),
                 identity.accepts(signed, for: image.reference)
             else {

@@ -57,6 +57,16 @@ public struct SignaturePayload: Sendable {
         }
     }
 
+    /// - Throws: `signature` when it is about another manifest.
+    func check(_ manifest: [UInt8]) throws(TrustError) {
+        var hasher = DigestHasher(manifestDigest.algorithm)
+        manifest.withUnsafeBytes { hasher.update($0) }
+        if hasher.finalize() == manifestDigest { return }
+        throw TrustError(
+            .signature, "check the manifest",
+            "the signature is for the digest \(manifestDigest), which is not the image's")
+    }
+
     /// - Parameter time: seconds since 1970.
     func bytes(type: String, creator: String, time: Int64) -> [UInt8] {
         let json: JSON = [
