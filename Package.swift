@@ -165,7 +165,7 @@ let package = Package(
             "ContainerImageTests",
             [
                 "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
-                "ContainerImage",
+                "ImageTrust", "ContainerImage",
             ]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),

@@ -43,10 +43,11 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     /// The whole name.
     public var canonical: String { repository + suffix }
 
-    /// As docker shows it: without `docker.io/` and `library/`.
+    /// As docker shows it: without `docker.io/` and `library/`, where it is read as the same without.
     public var familiar: String {
         guard domain == "docker.io" else { return canonical }
-        return (path.hasPrefix("library/") ? String(path.dropFirst(8)) : path) + suffix
+        let short = (path.hasPrefix("library/") ? String(path.dropFirst(8)) : path) + suffix
+        return (try? ImageReference(parsing: short)) == self ? short : canonical
     }
 
     public var description: String { canonical }

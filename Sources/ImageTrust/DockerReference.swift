@@ -48,7 +48,7 @@ public struct DockerReference: Hashable, Sendable, CustomStringConvertible {
                 rest = rest[(slash + 1)...]
             }
         }
-        guard rest.count + domain.utf8.count < 255,
+        guard
             rest.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
                 .allSatisfy(Self.isComponent)
         else { return nil }
@@ -57,6 +57,7 @@ public struct DockerReference: Hashable, Sendable, CustomStringConvertible {
         self.init(
             domain: domain, path: domain == "docker.io" && !path.contains("/") ? "library/\(path)" : path,
             tag: tag, digest: digest)
+        guard name.utf8.count <= 255 else { return nil }
     }
 
     /// `docker.io/library/debian`
@@ -81,12 +82,14 @@ public struct DockerReference: Hashable, Sendable, CustomStringConvertible {
         return hex.allSatisfy { $0.isDigit || (0x61...0x66).contains($0) }
     }
 
-    private static func isTag(_ text: ArraySlice<UInt8>) -> Bool {
+    /// `[\w][\w.-]{0,127}`
+    public static func isTag(_ text: ArraySlice<UInt8>) -> Bool {
         guard let first = text.first, text.count <= 128, first.isWord else { return false }
         return text.allSatisfy { $0.isWord || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
     }
 
-    static func isDomain(_ text: ArraySlice<UInt8>) -> Bool {
+    /// `host` or `host:port`.
+    public static func isDomain(_ text: ArraySlice<UInt8>) -> Bool {
         var host = text
         if text.first == UInt8(ascii: "[") {
             guard let end = text.firstIndex(of: UInt8(ascii: "]")), end > text.startIndex + 1,
@@ -112,7 +115,7 @@ public struct DockerReference: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Runs of lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
-    private static func isComponent(_ text: ArraySlice<UInt8>) -> Bool {
+    public static func isComponent(_ text: ArraySlice<UInt8>) -> Bool {
         guard let first = text.first, let last = text.last else { return false }
         guard first.isLowerOrDigit, last.isLowerOrDigit else { return false }
         return text.split(whereSeparator: \.isLowerOrDigit).allSatisfy { separator in

@@ -46,7 +46,7 @@ struct HTTPURL: Equatable, Sendable {
     /// `host` or `host:port`, in lower case.
     let authority: String
 
-    /// Nil for what is not `http` or `https`, and for one that carries a user's name.
+    /// Nil for what is not `http` or `https`, has no host, or carries a user's name.
     init?(_ text: String) {
         guard let colon = text.range(of: "://") else { return nil }
         let scheme = text[..<colon.lowerBound].lowercased()
@@ -55,7 +55,7 @@ struct HTTPURL: Equatable, Sendable {
         let rest = text[colon.upperBound...]
         let end = rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex
         let authority = rest[..<end].lowercased()
-        guard !authority.isEmpty, !authority.contains("@") else { return nil }
+        guard !authority.isEmpty, authority.first != ":", !authority.contains("@") else { return nil }
         self.text = text
         self.scheme = scheme
         self.authority = authority

@@ -18,6 +18,10 @@ import Testing
         ("quay.io/a/b/c-d__e.f:V_1.2-x", "quay.io/a/b/c-d__e.f:V_1.2-x", "quay.io/a/b/c-d__e.f:V_1.2-x"),
         ("[::1]:5000/x", "[::1]:5000/x", "[::1]:5000/x"),
         ("a--b/c", "docker.io/a--b/c", "a--b/c"),
+        // What would be another image without its domain.
+        ("library/a/b", "docker.io/library/a/b", "docker.io/library/a/b"),
+        ("docker.io/localhost/a", "docker.io/localhost/a", "docker.io/localhost/a"),
+        ("docker.io/a.b/c", "docker.io/a.b/c", "docker.io/a.b/c"),
     ])
     func names(_ text: String, _ canonical: String, _ familiar: String) throws {
         let reference = try ImageReference(parsing: text)
@@ -38,15 +42,17 @@ import Testing
     @Test(arguments: [
         "", ":", "a:", "a:b c", "A", "a/B", "-a", "a-", "a..b", "a___b", "a._b", "/a", "a/", "a//b",
         "x.y:port/a",
-        "x.y:99999/a", "-h.x/a", "a@sha256:12", "a@md5:00", "a\n", "ä", "a:-b",
+        "x.y:99999/a", "x.y:-1/a", "x.y:/a", "[]:1/a", "[x]/a", "-h.x/a", "a@sha256:12", "a@md5:00", "a\n",
+        "ä", "a:-b",
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ])
     func refused(_ text: String) {
         #expect(throws: ImageError.self) { try ImageReference(parsing: text) }
     }
 
-    @Test func tooLong() {
-        #expect(throws: ImageError.self) { try ImageName(parsing: String(repeating: "a", count: 256)) }
+    @Test func tooLong() throws {
+        #expect(throws: ImageError.self) { try ImageName(parsing: String(repeating: "a", count: 238)) }
+        #expect(try ImageReference(parsing: String(repeating: "a", count: 237)).repository.utf8.count == 255)
         #expect(throws: ImageError.self) { try ImageName(parsing: "a:" + String(repeating: "a", count: 129)) }
     }
 
