@@ -140,13 +140,12 @@ public final class Cgroup {
         }
         var directories: [CgroupDirectory] = []
         for (key, value) in paths.members {
-            guard let path = value.string, path.hasPrefix("/"), !path.split(separator: "/").contains("..")
-            else {
-                throw CgroupError(.invalid, "the recorded cgroup is malformed")
-            }
-            let controllers = key.split(separator: ",").map(String.init)
+            let controllers = key.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) }
             let freezes = layout == .unified ? controllers.isEmpty : controllers.contains("freezer")
             guard freezes || !isForFreezing else { continue }
+            guard let path = value.string, path.utf8.first == UInt8(ascii: "/"), !path.climbs else {
+                throw CgroupError(.invalid, "the recorded cgroup is malformed")
+            }
             if let found = try CgroupDirectory.find(path, controllers.isEmpty ? .v2 : .v1, controllers) {
                 directories.append(found)
             }

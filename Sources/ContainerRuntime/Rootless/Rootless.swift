@@ -32,7 +32,8 @@ public struct Rootless: Equatable, Sendable {
     }
 
     static func isInitial(map text: String) -> Bool {
-        text.split(whereSeparator: \.isWhitespace).elementsEqual(["0", "0", "4294967295"])
+        let fields = text.utf8.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+        return fields.elementsEqual(["0", "0", "4294967295"]) { $0.elementsEqual($1.utf8) }
     }
 
     /// `root`, or the user's name or number, as `list` shows who made a container.
