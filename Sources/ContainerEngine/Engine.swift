@@ -42,8 +42,14 @@ public final class Engine: Sendable {
         let runRoot = try PathText.absolute(runRoot ?? (root == defaultRoot ? defaultRunRoot : root + "/run"))
         let programs = Programs()
         let leaveWork: @Sendable () -> Void = {
-            let arguments = [programs.own, "--root", root, "--runroot", runRoot, "system", "sweep"]
-            _ = try? Spawn.start(programs.own, arguments, newSession: true)
+            let arguments = [
+                programs.own, "--root", root, "--runroot", runRoot, "system", "sweep", "--mount-namespace",
+                "3",
+            ]
+            // This may be a thread with mounts of its own, and /proc/self is the process.
+            guard let mounts = try? File.open("/proc/self/ns/mnt", O_RDONLY) else { return }
+            _ = try? Spawn.start(
+                programs.own, arguments, descriptors: [nil, nil, nil, mounts.raw], newSession: true)
         }
         let store = try engineErrors {
             try Store.open(

@@ -31,6 +31,14 @@ public enum PrivateMounts {
         }
     }
 
+    /// Brings a process, which has one thread yet, out of the mounts of the thread that started it.
+    /// - Parameter namespace: open on the mount namespace that it belongs to.
+    public static func leave(to namespace: Int32) throws(SystemError) {
+        let own = try File.status("/proc/self/ns/mnt")
+        if try FD.stat(namespace).st_ino == own.st_ino { return }
+        try Namespace.join(namespace, kinds: CLONE_NEWNS)
+    }
+
     /// Makes a directory a mount that cannot be written to; what is mounted below it is left out.
     public static func makeReadOnly(_ path: String) throws(SystemError) {
         _ = try retrying("bind", path) { mount(path, path, nil, UInt(MS_BIND), nil) }

@@ -244,7 +244,12 @@ private final class Crowd: Sendable {
         private func mounted(_ image: String, _ which: String) {
             guard let path = run("image mount", ["image", "mount", image])?.text else { return }
             // Who unmounts takes one use back, and not all of them.
-            if (try? File.readText("\(path)/mark")) != which { crowd.wrong("\(path) does not show \(image)") }
+            do {
+                let mark = try File.readText("\(path)/mark")
+                if mark != which { crowd.wrong("\(path) shows \"\(mark)\" for \(image)") }
+            } catch {
+                crowd.wrong("\(path) does not show \(image): \(error)")
+            }
             run("image unmount", ["image", "unmount", image])
         }
     }
