@@ -49,12 +49,17 @@ final class HTTPExchange {
     }
 
     deinit {
-        BrokenPipe.shielded {
-            if attached { _ = curl.multiRemove(session.multi, easy) }
-            curl.easyCleanup(easy)
-        }
+        detach()
+        BrokenPipe.shielded { curl.easyCleanup(easy) }
         curl.listFree(headerList)
         errorText.deallocate()
+    }
+
+    /// Lets go of the session. What has been received stays.
+    func detach() {
+        guard attached else { return }
+        attached = false
+        _ = BrokenPipe.shielded { curl.multiRemove(session.multi, easy) }
     }
 
     func header(_ name: String) -> String? {

@@ -12,7 +12,7 @@ extension RegistryClient {
                 let session = try takeSession()
                 let exchange = try open(url, of: host, headers: [], downgrade: false, session: session)
                 let bytes = try exchange.body(limit: limit)
-                giveBack(session)
+                giveBack(session, after: exchange)
                 return bytes
             }
         } catch  where error.code == .notFound {

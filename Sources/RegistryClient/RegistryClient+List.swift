@@ -80,7 +80,7 @@ extension RegistryClient {
                 path, of: repository, headers: ["Accept: application/json"], downgrade: false,
                 session: session)
             let bytes = try exchange.body(limit: Self.pageSize)
-            giveBack(session)
+            giveBack(session, after: exchange)
             do throws(JSONError) {
                 return (try JSON(parsing: bytes), exchange)
             } catch {

@@ -94,7 +94,7 @@ extension RegistryClient {
             // Not to wait for a `100 Continue`: what is refused is refused before there is a body.
             headers: headers + (body == nil ? [] : ["Expect:"]), downgrade: false, session: session)
         _ = try exchange.body(limit: 1 << 20)
-        giveBack(session)
+        giveBack(session, after: exchange)
         return exchange
     }
 }

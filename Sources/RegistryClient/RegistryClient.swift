@@ -88,7 +88,7 @@ public final class RegistryClient: Sendable {
                 )
             }
             let bytes = try exchange.body(limit: Self.manifestLimit)
-            giveBack(session)
+            giveBack(session, after: exchange)
             let type = (exchange.header("content-type") ?? "").prefix { $0 != ";" }
             return Manifest(bytes: bytes, mediaType: String(type).trimmed)
         }
@@ -119,7 +119,10 @@ public final class RegistryClient: Sendable {
     }
 
     /// Only after an answer was read to its end: a half-read one has closed its connection.
-    func giveBack(_ session: HTTPSession) {
+    /// - Parameter exchange: the last one, if it is still needed. Another thread may have the session at
+    ///   once, so it must not use it when it ends.
+    func giveBack(_ session: HTTPSession, after exchange: HTTPExchange? = nil) {
+        exchange?.detach()
         idle.withLock { $0.append(session) }
     }
 }
