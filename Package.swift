@@ -149,6 +149,10 @@ let package = Package(
         .executableTarget(
             name: "crash-point", dependencies: ["LinuxSystem", "CLinux"], path: "Tests/CrashPoint",
             swiftSettings: strict),
+        // What fuzzing has found, for the tests of the rooms that are fuzzed.
+        .target(
+            name: "FuzzCorpus", dependencies: ["LinuxSystem"], path: "Tests/FuzzCorpus", swiftSettings: strict
+        ),
 
         tests("JSONTextTests", ["JSONText"]),
         tests("YAMLTextTests", ["JSONText", "YAMLText"]),
@@ -165,17 +169,19 @@ let package = Package(
             "ContainerImageTests",
             [
                 "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
-                "ImageTrust", "ContainerImage",
+                "ImageTrust", "ContainerImage", "FuzzCorpus",
             ]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),
-        tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem", "JSONText"]),
+        tests("LayerArchiveTests", ["LayerArchive", "LinuxSystem", "JSONText", "FuzzCorpus"]),
         tests("GoTemplateTests", ["JSONText", "GoTemplate"]),
         tests("NetlinkTests", ["LinuxSystem"]),
         tests("ContainerNetworkTests", ["ContainerNetwork", "LinuxSystem", "JSONText"]),
         tests("EndToEndTests", ["LinuxSystem", "JSONText", "LayerArchive"]),
         tests("ContainerMonitorTests", ["ContainerMonitor", "LinuxSystem", "JSONText"]),
-        tests("ContainerRuntimeTests", ["ContainerRuntime", "LinuxSystem", "JSONText", "OCISpec"]),
+        tests(
+            "ContainerRuntimeTests",
+            ["ContainerRuntime", "LinuxSystem", "JSONText", "OCISpec", "FuzzCorpus"]),
     ],
     swiftLanguageModes: [.v6]
 )

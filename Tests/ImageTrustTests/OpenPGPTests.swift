@@ -119,6 +119,7 @@ import Testing
             done
             """)
         let (alice, mallory) = (try fixtures.text("alice"), try fixtures.text("mallory"))
+        let keys = try fixtures.read("both.gpg")
         let name = "registry.example:5000/ns/app:v1"
         guard case .simple(let message) = try sign(fixtures, payload(name), "-u mallory@example.com") else {
             return
@@ -126,8 +127,6 @@ import Testing
         func verify(
             _ fingerprints: [String]?, _ name: String = name, _ bytes: [UInt8] = manifest
         ) throws(TrustError) -> String {
-            let keys: [UInt8]
-            do { keys = try fixtures.read("both.gpg") } catch { return "\(error)" }
             let verifier = try OpenPGPVerifier(keys: keys, fingerprints: fingerprints)
             let found = try verifier.verify(message, manifest: bytes, reference: reference(name))
             #expect(found.digest == Digest.sha256(of: bytes))

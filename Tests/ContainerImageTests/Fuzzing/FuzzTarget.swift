@@ -82,7 +82,7 @@ enum FuzzTarget: String, CaseIterable {
         precondition(signed.description == whole)
     }
 
-    /// What the headers of an answer say (`WWW-Authenticate`, `Link`, `Location`, `Content-Range`).
+    /// What the headers of an answer say (`WWW-Authenticate`, `Link`, `Location`).
     private static func challenge(_ text: String) {
         for challenge in Challenge.parse(text) {
             precondition(!challenge.scheme.isEmpty && challenge.scheme == challenge.scheme.lowercased())
