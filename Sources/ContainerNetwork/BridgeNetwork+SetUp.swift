@@ -23,7 +23,7 @@ extension BridgeNetwork {
             try configureInside(netnsRaw, link.address, record)
             let lease = Lease(
                 containerID: containerID, address: link.address, hostInterface: link.name,
-                index: link.index, ports: ports)
+                index: link.index, ports: ports, namespace: NamespaceIdentity(own: "net"))
             try publish(lease, record, route)
         } catch {
             try? deleteInterface(link.index, route)

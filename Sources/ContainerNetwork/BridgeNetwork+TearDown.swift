@@ -66,11 +66,16 @@ extension BridgeNetwork {
     }
 
     private func isDead(_ lease: Lease, _ route: borrowing NetlinkSocket) throws(NetworkError) -> Bool {
+        let index: Int32?
         do throws(SystemError) {
-            return try NetworkInterface.index(of: lease.hostInterface, socket: route.raw) != lease.index
+            index = try NetworkInterface.index(of: lease.hostInterface, socket: route.raw)
         } catch {
             throw NetworkError(.system, "cannot examine \(lease.hostInterface)", cause: error)
         }
+        if index == lease.index { return false }
+        // It may live in a network namespace that is not seen from this one.
+        guard let there = lease.namespace, let here = NamespaceIdentity(own: "net") else { return true }
+        return there.isSeen(from: here)
     }
 
     /// Closes the ports, then forgets the lease. Needs the lock.

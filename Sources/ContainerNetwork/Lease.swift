@@ -9,6 +9,8 @@ public struct Lease: Sendable, Equatable {
     /// The host interface's index, which no other interface gets before the next boot.
     public var index: Int32
     public var ports: [PortMapping]
+    /// The network namespace that the host interface is in; nil when that is not known.
+    public var namespace: NamespaceIdentity?
 }
 
 extension Lease: JSONDocument {
@@ -21,6 +23,7 @@ extension Lease: JSONDocument {
         hostInterface = try reader.required("hostInterface")
         index = try reader.required("index")
         ports = try reader.optional("ports") ?? []
+        namespace = (try reader.optional("namespace") as String?).flatMap { NamespaceIdentity(text: $0) }
     }
 
     public var json: JSON {
@@ -30,6 +33,7 @@ extension Lease: JSONDocument {
         object.set("hostInterface", hostInterface)
         object.set("index", index)
         object.set("ports", nonEmpty: ports)
+        object.set("namespace", namespace?.text)
         return .object(object)
     }
 }

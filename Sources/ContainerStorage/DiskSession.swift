@@ -14,7 +14,8 @@ package struct DiskSession: Sendable, Equatable {
 
     /// - Parameter directory: one on the disk.
     init(of directory: Int32) throws(SystemError) {
-        boot = Self.trimmed(try File.readText("/proc/sys/kernel/random/boot_id"))
+        guard let boot = Boot.id else { throw SystemError("read", Boot.idPath, .noEntry) }
+        self.boot = boot
         let device = try FD.stat(directory).st_dev
         // Several disks, or none, stand behind a file system without a device of its own.
         guard gnu_dev_major(device) != 0 else {

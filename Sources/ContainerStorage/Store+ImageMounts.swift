@@ -2,8 +2,30 @@ public import LayerArchive
 import LinuxSystem
 
 /// Images whose files are shown to whoever looks: `RUNROOT/images/HEX`, read
-/// only. The mount is the fact; beside it stands how often it was asked for.
+/// only. The mount is the fact; beside it stands how often it was asked for, and in which mount
+/// namespace it is.
 extension Store {
+    /// What stands beside a mount.
+    private struct Note {
+        var uses: Int
+        /// nil when that is not known.
+        var namespace: NamespaceIdentity?
+
+        init(uses: Int) {
+            self.uses = uses
+            namespace = NamespaceIdentity(own: "mnt")
+        }
+
+        init?(text: String) {
+            let parts = text.split(separator: " ", maxSplits: 1)
+            guard let first = parts.first, let uses = Int(first) else { return nil }
+            self.uses = uses
+            namespace = parts.count == 2 ? NamespaceIdentity(text: parts[1]) : nil
+        }
+
+        var text: String { namespace.map { "\(uses) \($0.text)" } ?? "\(uses)" }
+    }
+
     private func mountPath(_ id: Digest) -> String { "\(runRoot)/images/\(id.fileName)" }
 
     /// Shows an image's files. Each call asks for one `unmountImage`.
@@ -58,13 +80,23 @@ extension Store {
     func sweepImageMounts() {
         guard let names = try? File.names(in: runRoot + "/images") else { return }
         let ids = names.compactMap { Digest(fileName: $0.hasSuffix(".uses") ? String($0.dropLast(5)) : $0) }
-        for id in Set(ids) where !Mount.isMountRoot(mountPath(id)) {
+        for id in Set(ids) where isPlaceLeft(id) {
             guard let lock = try? ObjectLock.attempt("image-\(id.fileName)", in: directory.raw) else {
                 continue
             }
             defer { lock.keep() }
-            if !Mount.isMountRoot(mountPath(id)) { try? removePlace(of: id) }
+            if isPlaceLeft(id) { try? removePlace(of: id) }
         }
+    }
+
+    /// Whether nothing is mounted on an image's place, in no mount namespace: removing it would end
+    /// the mount in all of them.
+    private func isPlaceLeft(_ id: Digest) -> Bool {
+        if Mount.isMountRoot(mountPath(id)) { return false }
+        guard let there = note(of: id)?.namespace, let here = NamespaceIdentity(own: "mnt") else {
+            return true
+        }
+        return there.isSeen(from: here)
     }
 
     /// The mounted images and where they are, by their ids.
@@ -85,13 +117,17 @@ extension Store {
     private func imageUses(_ id: Digest) throws(StorageError) -> Int {
         guard Mount.isMountRoot(mountPath(id)) else { return 0 }
         // The mount comes before the note.
-        let text = (try? File.readText(mountPath(id) + ".uses")) ?? ""
-        return max(1, Int(text) ?? 1)
+        return max(1, note(of: id)?.uses ?? 1)
+    }
+
+    private func note(of id: Digest) -> Note? {
+        (try? File.readText(mountPath(id) + ".uses")).flatMap { Note(text: $0) }
     }
 
     private func setUses(_ uses: Int, of id: Digest) throws(StorageError) {
         try storing("note the use of image", "\(id)") { () throws(SystemError) in
-            try File.replace(mountPath(id) + ".uses", with: Array("\(uses)".utf8), durable: false)
+            try File.replace(
+                mountPath(id) + ".uses", with: Array(Note(uses: uses).text.utf8), durable: false)
         }
     }
 }

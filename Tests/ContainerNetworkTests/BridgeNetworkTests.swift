@@ -246,6 +246,21 @@ import Testing
         withExtendedLifetime(attachment) {}
     }
 
+    /// `ip netns exec … apus`, and services with networks of their own, see none of the host's
+    /// interfaces.
+    @Test func sweepsOnlyWhatItCouldSee() throws {
+        let test = TestNetwork(subnet: "10.201.17.0/24")
+        let living = try TestContainer()
+        let attachment = try living.attach("living", to: test, "18180:80")
+        let elsewhere = try TestContainer()
+        try NetworkNamespace.inside(elsewhere.namespace) { () throws(SystemError) in
+            #expect((try? test.network.sweep()) == 0)
+        }
+        #expect(try test.network.leases().map(\.containerID) == ["living"])
+        #expect(test.ruleset.contains("18180"))
+        withExtendedLifetime(attachment) {}
+    }
+
     /// What other programs do to the host while containers run is put right by the next set-up.
     @Test func repairs() throws {
         let test = TestNetwork(subnet: "10.201.9.0/24")

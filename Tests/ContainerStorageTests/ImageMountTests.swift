@@ -32,6 +32,37 @@ import Testing
         #expect(store.content == [])
     }
 
+    private func place(of image: ImageRecord) -> String {
+        "\(scratch.runRoot)/images/\("\(image.id)".dropFirst("sha256:".count))"
+    }
+
+    /// What a reboot, and another mount namespace, left.
+    @Test(arguments: ["1", "1 1 before", "2 x", ""]) func sweepsPlacesThatNobodySees(_ note: String) throws {
+        let store = try scratch.open()
+        let image = try TestImage([]).put(store)
+        let place = place(of: image)
+        try File.makeDirectories(place)
+        try File.replace(place + ".uses", with: Array(note.utf8))
+        try store.sweep()
+        #expect(try File.names(in: "\(scratch.runRoot)/images") == [])
+    }
+
+    @Test func keepsPlacesThatOthersMaySee() throws {
+        let store = try scratch.open()
+        let image = try TestImage([]).put(store)
+        let place = place(of: image)
+        try File.makeDirectories(place)
+        try File.replace(place + ".uses", with: Array("1 1 \(try #require(Boot.id))".utf8))
+        try store.sweep()
+        #expect(try File.names(in: "\(scratch.runRoot)/images").count == 2)
+        // Here it is not mounted.
+        #expect(try !store.unmountImage(image.id))
+        #expect(try store.mountedImages().isEmpty)
+        _ = try store.mountImage(image)
+        #expect(try store.unmountImage(image.id))
+        #expect(try File.names(in: "\(scratch.runRoot)/images") == [])
+    }
+
     @Test func noLayers() throws {
         let store = try scratch.open()
         let image = try TestImage([]).put(store)

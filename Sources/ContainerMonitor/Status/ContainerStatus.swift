@@ -79,7 +79,7 @@ public struct ContainerStatus: Sendable, Equatable {
         } else {
             exit.exitCode = Self.unknownExitCode
             exit.reason =
-                record.monitor.bootID == ProcessIdentity.currentBootID
+                record.monitor.bootID == Boot.id
                 ? "it ended unseen: its monitor had died" : "the host went down while it ran"
         }
         phase = .exited

@@ -19,7 +19,7 @@ public struct ProcessIdentity: JSONDocument, Equatable {
     /// The process that has this id now, or nil when there is none but a zombie.
     public init?(of pid: Int32) {
         guard let status = (try? ProcessStatus.read(pid)) ?? nil, status.isAlive,
-            let bootID = Self.currentBootID
+            let bootID = Boot.id
         else { return nil }
         self.init(pid: pid, startTime: status.startTime, bootID: bootID)
     }
@@ -37,8 +37,4 @@ public struct ProcessIdentity: JSONDocument, Equatable {
 
     /// Whether it still runs. A zombie does not.
     public var isAlive: Bool { ProcessIdentity(of: pid) == self }
-
-    static let currentBootID: String? = (try? File.read("/proc/sys/kernel/random/boot_id", limit: 64)).map {
-        String(decoding: $0.prefix { $0 != 0x0A }, as: UTF8.self)
-    }
 }
