@@ -42,12 +42,16 @@ extension Engine {
                 try PrivateMounts.run {
                     if record.spec.readOnlyRootfs { try PrivateMounts.makeReadOnly(rootfs) }
                     let root = try File.open(rootfs, O_RDONLY | O_DIRECTORY)
-                    for (place, source) in try self.mountSources(record.spec, root: root.raw) {
-                        guard let target = try? File.open(inRoot: place, at: root.raw, O_PATH) else {
+                    for mount in try self.mountSources(record.spec, root: root.raw) {
+                        guard let target = try? File.open(inRoot: mount.place, at: root.raw, O_PATH) else {
                             continue
                         }
-                        let source = try File.open(source, O_PATH)
+                        let source = try File.open(mount.source, O_PATH)
                         try PrivateMounts.bind(source.raw, on: target.raw)
+                        if mount.isReadOnly {
+                            let mounted = try File.open(inRoot: mount.place, at: root.raw, O_PATH)
+                            try PrivateMounts.remountReadOnly("/proc/self/fd/\(mounted.raw)")
+                        }
                     }
                     try body(root.raw)
                 }
@@ -64,11 +68,14 @@ extension Engine {
         return root
     }
 
-    private func mountSources(_ spec: ContainerSpec, root: Int32) throws -> [(place: String, source: String)]
-    {
-        var sources = try volumePaths(spec, root: root)
-        for mount in spec.mounts where mount.kind == .bind { sources[mount.destination] = mount.source }
-        return sources.map { (PathText.normalized($0.key), $0.value) }.sorted { $0.place < $1.place }
+    private func mountSources(
+        _ spec: ContainerSpec, root: Int32
+    ) throws -> [(place: String, source: String, isReadOnly: Bool)] {
+        let volumes = try volumePaths(spec, root: root)
+        return spec.mounts.compactMap { mount in
+            let source = mount.kind == .bind ? mount.source : volumes[mount.destination]
+            return source.map { (PathText.normalized(mount.destination), $0, mount.readOnly) }
+        }.sorted { $0.place < $1.place }
     }
 }
 

@@ -45,7 +45,10 @@ extension Engine {
             }
             let rootfs = try engineErrors("mount the root file system of \(record.name)") {
                 let mounted = try store.mountSnapshot(record.id, owners: owners)
-                return try owners == nil ? mounted : show(mounted, asRootOf: record.id)
+                return try owners == nil
+                    ? mounted
+                    : show(
+                        mounted, asRootOf: record.id, group: spec.gidMappings.host(0) ?? 0)
             }
             let root = try engineErrors { try File.open(rootfs, O_RDONLY | O_DIRECTORY) }
             let user = try ContainerUser.resolve(spec.user ?? defaults.user, root: root.raw)
@@ -98,12 +101,21 @@ extension Engine {
         }
     }
 
-    /// The store is closed to all but root; the users of a user namespace find
-    /// their container's root directory in the runroot.
-    private func show(_ rootfs: String, asRootOf id: String) throws(SystemError) -> String {
-        let place = userRoot(of: id)
+    /// The store is closed to all but root; the root of a user namespace finds
+    /// its container's root directory in the runroot.
+    private func show(
+        _ rootfs: String, asRootOf id: String, group: UInt32
+    ) throws(SystemError) -> String {
+        let above = userRoot(of: id)
+        let place = above + "/rootfs"
         if Mount.isMountRoot(place) { return place }
-        try File.makeDirectories(place, mode: 0o711)
+        try File.makeDirectories(roots, mode: 0o711)
+        // Other users of the host would find programs there that give them the mapped users' rights.
+        try File.makeDirectories(above, mode: 0o700)
+        let opened = try File.open(above, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        try FileMetadata.setOwner(opened.raw, 0, group)
+        try FileMetadata.setMode(opened.raw, 0o710)
+        try File.makeDirectories(place, mode: 0o700)
         do throws(SystemError) {
             let mount = try Mount.clone(rootfs)
             let directory = try File.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
@@ -114,9 +126,11 @@ extension Engine {
         return place
     }
 
-    private func userRoot(of id: String) -> String {
-        "\(runRoot.hasPrefix(root + "/") ? Self.defaultRunRoot : runRoot)/roots/\(id)"
+    private var roots: String {
+        "\(runRoot.hasPrefix(root + "/") ? Self.defaultRunRoot : runRoot)/roots"
     }
+
+    private func userRoot(of id: String) -> String { "\(roots)/\(id)" }
 
     private func request(for record: ContainerRecord) throws(EngineError) -> MonitorRequest {
         let spec = record.spec
@@ -293,8 +307,9 @@ extension Engine {
     /// again, and for what was never set up.
     func takeDown(_ id: String) {
         try? network.tearDown(containerID: id)
-        try? OverlayMount.unmount(userRoot(of: id))
-        _ = rmdir(userRoot(of: id))
+        let shown = userRoot(of: id) + "/rootfs"
+        try? OverlayMount.unmount(shown)
+        for place in [shown, userRoot(of: id)] { _ = rmdir(place) }
         try? store.unmountSnapshot(id)
         try? File.unlink("\(stateDirectory(of: id))/network.json")
     }

@@ -167,7 +167,7 @@ struct OwnerShift {
             of: name, at: directory, owners.users.host(status.st_uid) ?? status.st_uid,
             owners.groups.host(status.st_gid) ?? status.st_gid)
         if isRegular, status.st_mode & 0o7000 != 0 {
-            try FileMetadata.setMode(ofMade: name, at: directory, status.st_mode & 0o7777)
+            try FileMetadata.setMode(of: name, at: directory, status.st_mode & 0o7777)
         }
         if let capabilities, let root = owners.users.host(0) {
             try ExtendedAttributes.set(

@@ -98,6 +98,7 @@ public final class Store: Sendable {
             throw StorageError(.unsupported, "open the store", path, "its path has more than 480 bytes")
         }
         guard File.exists(StoreLayout.database, at: directory.raw) else { return nil }
+        try closeToOthers(directory, path)
         let database = try Database(path: root + "/" + StoreLayout.database)
         guard try database.version(ofRoom: StorageSchema.room) >= StorageSchema.steps.count else {
             return nil
@@ -115,6 +116,17 @@ public final class Store: Sendable {
             driver: driver?.rawValue ?? found.driver, leaveWork: leaveWork, session: session)
         if found.isUnwritten { try store.meetUnwritten() }
         return store
+    }
+
+    /// Images have files that give their owner's rights to whoever runs them, and containers have
+    /// secrets: the directory may have been there, open to all, before the store was.
+    private static func closeToOthers(
+        _ directory: borrowing Descriptor, _ path: String
+    ) throws(StorageError) {
+        let raw = directory.raw
+        try storing("close to others the store", path) { () throws(SystemError) in
+            if try FD.stat(raw).st_mode & 0o077 != 0 { try FileMetadata.setMode(raw, 0o700) }
+        }
     }
 
     /// The same store for another driver; it leaves no work.

@@ -92,7 +92,7 @@ struct TreeCopy: ~Copyable {
         // By name: opened, a device would act and a fifo would wait.
         let owner = try owners.onDisk(status.st_uid, status.st_gid, Self.text(path))
         try FileMetadata.setOwner(of: name, at: target, owner.user, owner.group)
-        if kind != S_IFLNK { try FileMetadata.setMode(ofMade: name, at: target, status.st_mode & 0o7777) }
+        if kind != S_IFLNK { try FileMetadata.setMode(of: name, at: target, status.st_mode & 0o7777) }
         for attribute in try ExtendedAttributes.names(of: name, at: source) {
             guard let value = try ExtendedAttributes.value(of: name, at: source, attribute),
                 let made = owners.onDisk(.init(name: attribute, value: value))

@@ -143,7 +143,7 @@ extension LayerApplication {
             if mode {
                 try attempt("set the mode of", entry) { () throws(SystemError) in
                     if needsMode(entry, in: parent) {
-                        try FileMetadata.setMode(ofMade: name, at: parent.raw, entry.mode)
+                        try FileMetadata.setMode(of: name, at: parent.raw, entry.mode)
                     }
                 }
                 for attribute in entry.attributes where attribute.name == AttributeName.accessACL {

@@ -41,12 +41,14 @@ public enum FileMetadata {
         _ = try retrying("change mode", "descriptor \(fd)") { fchmod(fd, mode) }
     }
 
-    /// Follows a symbolic link, as fchmodat(2) does: only for a name that was
-    /// just made as something else, in a directory of our own.
+    /// Does not follow a symbolic link, which has no mode.
+    /// - Throws: EOPNOTSUPP for one.
     public static func setMode(
-        ofMade name: UnsafePointer<CChar>, at directory: Int32, _ mode: mode_t
+        of name: UnsafePointer<CChar>, at directory: Int32, _ mode: mode_t
     ) throws(SystemError) {
-        _ = try retrying("change mode", String(cString: name)) { fchmodat(directory, name, mode, 0) }
+        _ = try retrying("change mode", String(cString: name)) {
+            fchmodat(directory, name, mode, AT_SYMLINK_NOFOLLOW)
+        }
     }
 
     public static func setTimes(

@@ -42,6 +42,11 @@ public enum PrivateMounts {
     /// Makes a directory a mount that cannot be written to; what is mounted below it is left out.
     public static func makeReadOnly(_ path: String) throws(SystemError) {
         _ = try retrying("bind", path) { mount(path, path, nil, UInt(MS_BIND), nil) }
+        try remountReadOnly(path)
+    }
+
+    /// - Parameter path: where something is mounted.
+    public static func remountReadOnly(_ path: String) throws(SystemError) {
         let flags = UInt(MS_BIND) | UInt(MS_REMOUNT) | UInt(MS_RDONLY)
         _ = try retrying("make read-only", path) { mount("", path, nil, flags, nil) }
     }

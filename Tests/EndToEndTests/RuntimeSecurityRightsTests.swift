@@ -33,6 +33,23 @@ extension EndToEnd {
             }
         }
 
+        /// containerd: the ID that means "as it is" to the kernel left the process root.
+        @Test func CVE_2024_40635() throws {
+            try Host.with { host in
+                let bundle = try Bundle(host)
+                for name in ["uid", "gid"] {
+                    try bundle.process {
+                        var user: JSONObject = ["uid": 1, "gid": 1]
+                        user[name] = 4_294_967_295
+                        $0["user"] = .object(user)
+                    }
+                    let refused = try bundle.attack()
+                    #expect(
+                        refused.exit != 0 && refused.errorText.contains("process.user.\(name)"), "\(refused)")
+                }
+            }
+        }
+
         /// `exec --cap` made the added capabilities inheritable.
         @Test func CVE_2022_29162() throws {
             try Host.with { host in

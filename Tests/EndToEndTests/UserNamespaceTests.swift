@@ -1,3 +1,4 @@
+import JSONText
 import LinuxSystem
 import Testing
 
@@ -66,6 +67,28 @@ extension EndToEnd {
                 #expect(used == 4)
                 let fifth = try Self.shell(host, "apus create --userns auto:size=1001 \(image) true")
                 #expect(fifth.exit == 125 && fifth.errorText.contains("1000 user IDs"), "\(fifth)")
+            }
+        }
+
+        /// One line of an image's passwd file must not take the IDs of all other containers.
+        @Test func anImageDoesNotTakeThemAll() throws {
+            try Host.with { host in
+                for (user, isTaken) in [("root", true), ("2147483646", false), ("high", false)] {
+                    var tar = TarBuilder()
+                    tar.add("etc/passwd", .file, "root:x:0:0::/:\nhigh:x:2147483646:2000000000::/:\n")
+                    var builder = try ImageBuilder.busybox(adding: tar)
+                    builder.config["User"] = .string(user)
+                    try host.ok(
+                        "load", "-q", input: .bytes(try builder.dockerArchive(tags: ["localhost/h:1"])))
+                    let ran = try Self.shell(
+                        host,
+                        "apus run --rm --userns auto --network none localhost/h:1 cat /proc/self/uid_map")
+                    if isTaken {
+                        #expect(ran.text.hasSuffix(" 1024"), "\(ran)")
+                    } else {
+                        #expect(ran.exit == 125 && ran.errorText.contains("size=2147483647"), "\(ran)")
+                    }
+                }
             }
         }
 

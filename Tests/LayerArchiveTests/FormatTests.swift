@@ -219,6 +219,66 @@ import Testing
         #expect(source.count == Int64(bytes.count))
     }
 
+    /// A header's block, and contents, of which it may tell something else.
+    private func entry(_ type: String, size: Int, _ contents: [UInt8] = [], name: String = "x") -> [UInt8] {
+        var block = [UInt8](repeating: 0, count: 512)
+        func put(_ text: String, at position: Int) {
+            block.replaceSubrange(position..<position + text.utf8.count, with: Array(text.utf8))
+        }
+        func octal(_ number: Int, _ digits: Int) -> String {
+            let text = String(number, radix: 8)
+            return String(repeating: "0", count: digits - text.count) + text
+        }
+        put(name, at: 0)
+        put("0000644", at: 100)
+        put(octal(size, 11), at: 124)
+        put(octal(0, 11), at: 136)
+        put(type, at: 156)
+        put("ustar\u{0}00", at: 257)
+        let padding = [UInt8](repeating: 0, count: (512 - contents.count % 512) % 512)
+        var bytes = block + contents + padding
+        repairChecksums(&bytes)
+        return bytes
+    }
+
+    private func refusal(_ bytes: [UInt8]) -> ArchiveError.Code? {
+        archiveError {
+            let reader = TarReader(BytesSource(bytes))
+            while try reader.next() != nil { while try reader.nextPiece() != nil {} }
+        }
+    }
+
+    /// Headers that are to be held in memory, and have no end (CVE-2022-2879 of Go's archive/tar).
+    @Test(arguments: ["x", "g", "L", "K"]) func endlessHeaders(_ type: String) {
+        #expect(refusal(entry(type, size: 1 << 30)) == .limitExceeded)
+        let large = [UInt8](repeating: 65, count: 2 << 20)
+        #expect(refusal(entry(type, size: large.count, large)) == .limitExceeded)
+    }
+
+    /// Maps of sparse files of any length, in PAX 1.0 before the contents (CVE-2025-58183), and in
+    /// the blocks after an old GNU header (CVE-2026-32288 of Go's archive/tar).
+    @Test func endlessSparseMaps() {
+        let records = "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+        let map = Array(("99999999\n" + String(repeating: "0\n0\n", count: 200_000)).utf8)
+        #expect(
+            refusal(
+                entry("x", size: records.utf8.count, Array(records.utf8)) + entry("0", size: map.count, map))
+                == .limitExceeded)
+
+        var header = entry("S", size: 0)
+        header.replaceSubrange(257..<265, with: Array("ustar  \u{0}".utf8))
+        header[482] = 1
+        repairChecksums(&header)
+        var extension_ = [UInt8](repeating: 0, count: 512)
+        for number in 0..<21 {
+            extension_.replaceSubrange(
+                number * 24..<number * 24 + 23, with: Array("00000000000\u{0}00000000000".utf8))
+        }
+        extension_[504] = 1
+        let code = refusal(header + repeatElement(extension_, count: 60_000).joined())
+        #expect(code == .limitExceeded || code == .malformed)
+    }
+
     /// Thousands of damaged archives: an error or a result, in bounded time, never a trap.
     @Test func mutations() throws {
         let scratch = try Scratch()

@@ -1,4 +1,5 @@
 import LinuxSystem
+import Synchronization
 import Testing
 
 @testable import LayerArchive
@@ -190,6 +191,65 @@ import Testing
                 try file("o/.wh..wh..opq", $0, "")
                 try file(".wh.s", $0, "")
             } == nil)
+    }
+
+    /// A prefix of the root's name is not the root (CVE-2025-11395 of podman).
+    @Test func siblingsOfTheSamePrefix() throws {
+        let siblings = "mkdir ../rootx; echo precious > ../rootx/bar"
+        for kind in [TarEntry.Kind.symbolicLink, .hardLink] {
+            let code = try refusal(.remove, prepare: siblings, check: "grep -q precious ../rootx/bar") {
+                try link(kind, "link", "../rootx/bar", $0)
+                try file("link", $0)
+            }
+            #expect(code == (kind == .hardLink ? .unsafeEntry : nil))
+        }
+        #expect(
+            try refusal(.remove, prepare: siblings, check: "test -f ../rootx/bar") {
+                try file("../rootx/.wh.bar", $0, "")
+            } == .unsafeEntry)
+    }
+
+    /// A hard link is to what is in the layer, not to what is found from where we are
+    /// (CVE-2026-50163 of oras).
+    @Test func hardLinkToTheWorkingDirectory() throws {
+        // Tests are run in one that has it.
+        #expect(File.exists("Package.swift"))
+        let code = try refusal(check: "test ! -e x") { try link(.hardLink, "x", "Package.swift", $0) }
+        #expect(code == .malformed)
+    }
+
+    /// Where a container writes, too, what was just made may have become a link before its mode is
+    /// set (CVE-2021-41089 and CVE-2018-15664 of docker cp, CVE-2021-32760 of containerd).
+    @Test func aLinkInPlaceOfWhatWasMade() throws {
+        let scratch = try Scratch()
+        let root = try scratch.directory("root")
+        try scratch.run("touch precious; chmod 600 precious")
+        let names = (0..<3000).map { "pipe\($0)" }
+        let bytes = try tar { writer in
+            for name in names {
+                var entry = TarEntry(.fifo, name)
+                entry.mode = 0o666
+                try writer.begin(entry)
+            }
+        }
+        let (at, path) = (root.raw, scratch.path)
+        let end = Mutex(false)
+        let container = try JoinedThread {
+            var next = 0
+            while !end.withLock({ $0 }) {
+                guard faccessat(at, names[next], F_OK, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+                symlinkat("\(path)/precious", at, "link")
+                renameat(at, "link", at, names[next])
+                next = min(next + 1, names.count - 1)
+            }
+        }
+        // It may be refused, or have been done before the link was there.
+        _ = archiveError {
+            try LayerApplier.apply(BytesSource(bytes), to: root, options: .init(whiteouts: .none))
+        }
+        end.withLock { $0 = true }
+        container.join()
+        #expect(try File.status("\(path)/precious").st_mode & 0o777 == 0o600)
     }
 
     @Test func whiteoutOfNothing() throws {

@@ -28,6 +28,14 @@ import Testing
         }
     }
 
+    /// A dictionary of 1.5 GiB, as a few bytes can ask for (CVE-2025-58058 of ulikunitz/xz).
+    @Test func hugeDictionary() throws {
+        let scratch = try Scratch()
+        try scratch.run("echo x | xz --lzma2=preset=0,dict=1536MiB > x.xz")
+        let bytes = try scratch.bytes("x.xz")
+        #expect(archiveError { try XZSource(BytesSource(bytes)).drain() } == .limitExceeded)
+    }
+
     @Test func damageIsNoticed() throws {
         let stream = try packed(sampleBytes(100_000))
         for count in [6, 7, 20, stream.count / 2, stream.count - 1] {

@@ -12,25 +12,20 @@ enum BundleConfig {
         _ image: ImageConfig, root: Int32, owners: BundleOwners
     ) throws(EngineError) -> RuntimeConfig {
         let defaults = image.config
-        var user = try ContainerUser.resolve(defaults.user, root: root)
-        // Who may give files to nobody may have no groups besides.
-        if owners.isRootless { user.additionalGids = [] }
+        let user = try ContainerUser.resolve(defaults.user, root: root)
         var config =
             owners.isRootless ? DefaultConfig.rootless(version) : DefaultConfig.config(version)
         owners.apply(to: &config)
         config.root = RootSpec(path: "rootfs")
         if var process = config.process {
-            process.user = User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGids)
+            // Without its own among them the process would have what is denied to that; and who may give
+            // files to nobody may have no groups besides.
+            let groups = owners.isRootless ? [] : [user.gid] + user.additionalGids.filter { $0 != user.gid }
+            process.user = User(uid: user.uid, gid: user.gid, additionalGids: groups)
             let arguments = defaults.entrypoint + defaults.cmd
             if !arguments.isEmpty { process.args = arguments }
             if !defaults.workingDir.isEmpty { process.cwd = PathText.normalized(defaults.workingDir) }
             process.env = environment(process.env, defaults.env, home: user.home)
-            if user.uid != 0 {
-                // Without these the change of user would take them.
-                let permitted = process.capabilities?.permitted
-                process.capabilities?.inheritable = permitted
-                process.capabilities?.ambient = permitted
-            }
             config.process = process
         }
         let taken = Set(config.mounts.map(\.destination))
@@ -52,7 +47,8 @@ enum BundleConfig {
             + (named.contains("HOME") ? [] : ["HOME=\(home)"])
     }
 
-    /// Labels say more than what follows from the other fields.
+    /// Labels say more than what follows from the other fields. But those that runtimes act on are
+    /// for who runs the container to give: systemd would do on the host what an image says.
     private static func annotations(_ image: ImageConfig) -> [String: String] {
         var annotations: [String: String] = [:]
         for (name, value) in [
@@ -63,6 +59,14 @@ enum BundleConfig {
         ] {
             if let value, !value.isEmpty { annotations["org.opencontainers.image.\(name)"] = value }
         }
-        return annotations.merging(image.config.labels) { $1 }
+        let labels = image.config.labels.filter { label in
+            !Self.orders.contains { label.key.hasPrefix($0) }
+        }
+        return annotations.merging(labels) { $1 }
     }
+
+    /// Of runc and ours, CRIU, crun, and Kata Containers.
+    private static let orders = [
+        "org.systemd.property.", "org.criu.", "run.oci.", "module.wasm.image/", "io.katacontainers.",
+    ]
 }

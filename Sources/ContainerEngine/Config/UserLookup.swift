@@ -9,7 +9,7 @@ public struct ContainerUser: Equatable, Sendable {
     public var name: String?
 
     /// Resolves `USER[:GROUP]` (names or numbers) by the image's /etc/passwd
-    /// and /etc/group, as Docker does: a number needs no entry, a name does.
+    /// and /etc/group, as Docker does: a number is the ID, with an entry or without; a name needs one.
     /// - Parameter root: the root file system; the files are opened beneath it.
     public static func resolve(
         _ text: String, groups extra: [String] = [], root: Int32
@@ -20,13 +20,13 @@ public struct ContainerUser: Equatable, Sendable {
         let groupText = parts.count > 1 ? parts[1] : ""
         let passwd = entries("etc/passwd", root: root)
         var user = ContainerUser()
-        let wanted = UInt32(userText)
+        let wanted = try number(userText)
         let entry = passwd.first { fields in
             guard fields.count >= 4 else { return false }
-            return userText.isEmpty
-                ? fields[2] == "0" : fields[0] == userText || (wanted != nil && UInt32(fields[2]) == wanted)
+            if let wanted { return UInt32(fields[2]) == wanted }
+            return userText.isEmpty ? fields[2] == "0" : fields[0] == userText
         }
-        if let entry, let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) {
+        if let entry, let uid = try number(entry[2]), let gid = try number(entry[3]) {
             user.uid = uid
             user.gid = gid
             user.name = entry[0]
@@ -39,11 +39,12 @@ public struct ContainerUser: Equatable, Sendable {
         }
         let groups = entries("etc/group", root: root)
         func gid(of name: String) throws(EngineError) -> UInt32 {
-            if let entry = groups.first(where: { $0.count >= 3 && $0[0] == name }), let gid = UInt32(entry[2])
+            if let number = try number(name) { return number }
+            if let entry = groups.first(where: { $0.count >= 3 && $0[0] == name }),
+                let gid = try number(entry[2])
             {
                 return gid
             }
-            if let number = UInt32(name) { return number }
             throw EngineError(
                 .invalid, "unable to find group \(name): no matching entries in the image's group file")
         }
@@ -51,7 +52,7 @@ public struct ContainerUser: Equatable, Sendable {
             if let name = user.name {
                 for fields in groups where fields.count >= 4 {
                     guard fields[3].split(separator: ",").contains(where: { $0 == name }) else { continue }
-                    if let gid = UInt32(fields[2]), gid != user.gid { user.additionalGids.append(gid) }
+                    if let gid = try? number(fields[2]), gid != user.gid { user.additionalGids.append(gid) }
                 }
             }
         } else {
@@ -62,6 +63,16 @@ public struct ContainerUser: Equatable, Sendable {
             if !user.additionalGids.contains(gid) { user.additionalGids.append(gid) }
         }
         return user
+    }
+
+    /// An ID, which has digits alone; the kernel takes the highest for none, and Docker the upper half.
+    /// - Returns: nil for a name.
+    private static func number(_ text: String) throws(EngineError) -> UInt32? {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard let id = Int32(text) else {
+            throw EngineError(.invalid, "\(text) is no user or group ID: they go from 0 to 2147483647")
+        }
+        return UInt32(id)
     }
 
     /// The IDs of all users and groups of an image but nobody, whose are no files.

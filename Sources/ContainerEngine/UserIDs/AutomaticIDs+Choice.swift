@@ -55,8 +55,9 @@ struct AutomaticChoice {
 }
 
 extension Engine {
-    /// At least this many, as podman has it.
-    private static let leastIDs: UInt32 = 1024
+    /// How many an image may ask for, as podman has it: one line of its passwd file would otherwise
+    /// take those of all others.
+    private static let imageIDs: ClosedRange<UInt32> = 1024...65536
 
     /// The highest ID that an image's users and groups have, and the container's, and one.
     func idsNeeded(
@@ -65,8 +66,13 @@ extension Engine {
         let root = try engineErrors { SharedDescriptor(try store.openView(image.diffIDs)) }
         let user = try ContainerUser.resolve(
             spec.user ?? defaults.user, groups: spec.additionalGroups, root: root.raw)
-        let ids = [user.uid, user.gid] + user.additionalGids + ContainerUser.allIDs(root: root.raw)
-        return max(Self.leastIDs, ids.map { $0 == .max ? $0 : $0 + 1 }.max() ?? 0)
+        let own = ([user.uid, user.gid] + user.additionalGids).max()! + 1
+        guard own <= Self.imageIDs.upperBound else {
+            throw EngineError(
+                .invalid, "--userns auto: the user or a group of it has the ID \(own - 1): give size=\(own)")
+        }
+        let others = ContainerUser.allIDs(root: root.raw).filter { $0 < Self.imageIDs.upperBound }
+        return max(Self.imageIDs.lowerBound, own, (others.max() ?? 0) + 1)
     }
 
     /// The host's IDs that containers have, of one transaction's view.

@@ -4,6 +4,10 @@ import OCISpec
 extension ProcessPlan {
     /// What the kernel would cut down silently, ignore, or refuse when half of the container exists.
     static func check(_ spec: ProcessSpec) throws(RuntimeError) {
+        for (name, id) in [("uid", spec.user.uid), ("gid", spec.user.gid)] where id == .max {
+            // To setresuid(2) it means: leave it as it is.
+            throw RuntimeError(.invalidConfig, "invalid process.user.\(name): \(id)")
+        }
         if let scheduler = spec.scheduler { try check(scheduler) }
         if let priority = spec.ioPriority {
             guard (0...7).contains(priority.priority) else {

@@ -60,7 +60,9 @@ enum TreeCopy {
         }
         // chown(2) clears the set-user-ID bits.
         if status.st_mode & S_IFMT != S_IFLNK {
-            _ = try retrying("chmod", name) { fchmodat(directory, name, status.st_mode & 0o7777, 0) }
+            _ = try retrying("chmod", name) {
+                fchmodat(directory, name, status.st_mode & 0o7777, AT_SYMLINK_NOFOLLOW)
+            }
         }
         let times = [status.st_atim, status.st_mtim]
         _ = try retrying("utimensat", name) { utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) }

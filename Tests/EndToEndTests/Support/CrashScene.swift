@@ -75,7 +75,10 @@ final class CrashScene {
     /// What is removed in the background.
     private static func awaitOthers(_ host: Host) throws {
         try host.eventually("the end of all processes") {
-            Kernel.processes(mentioning: host.root).isEmpty
+            // One that is just being started has no arguments for a moment.
+            guard Kernel.processes(mentioning: host.root).isEmpty else { return false }
+            usleep(20_000)
+            return Kernel.processes(mentioning: host.root).isEmpty
         }
     }
 
