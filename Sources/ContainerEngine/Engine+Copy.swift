@@ -160,7 +160,10 @@ private struct FileCopy: Sendable {
         let owner = keepsOwners ?? request.keepsOwners ? nil : newOwner
         options.adjust = { entry in
             rename(&entry)
-            if let owner { (entry.user, entry.group) = owner }
+            guard let owner, (entry.user, entry.group) != owner else { return }
+            (entry.user, entry.group) = owner
+            // What gave its owner's rights to others must not give them the new one's (chown(2)).
+            if entry.kind == .regular { entry.mode &= ~0o6000 }
         }
         let root = try File.open(".", at: directory, O_RDONLY | O_DIRECTORY)
         try LayerApplier.apply(tar, to: root, options: options)

@@ -51,6 +51,7 @@ import Testing
         #expect(try File.names(in: path) == [])
     }
 
+    /// CVE-2020-1726 of podman.
     @Test func contentThatIsThereStays() throws {
         let image = scratch.path + "/image"
         try File.makeDirectories(image)

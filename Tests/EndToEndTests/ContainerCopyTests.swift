@@ -167,6 +167,14 @@ extension EndToEnd {
                 )
                 try host.ok("cp", "-a", "\(host.prefix)b:/from/kept", host.path("back"))
                 #expect(try File.status(host.path("back")).st_uid == 1234)
+                // Rights of the owner's are not those of whom it is given to.
+                chmod(file, 0o6755)
+                try host.ok("cp", file, "\(host.prefix)a:/tmp/set")
+                #expect(try host.ok("exec", host.prefix + "a", "stat", "-c", "%a", "/tmp/set") == "755")
+                try host.ok("cp", "-a", file, "\(host.prefix)a:/tmp/set")
+                #expect(try host.ok("exec", host.prefix + "a", "stat", "-c", "%a", "/tmp/set") == "6755")
+                try host.ok("cp", "\(host.prefix)a:/tmp/set", host.path("set"))
+                #expect(try File.status(host.path("set")).st_mode & 0o7777 == 0o755)
                 // The kernel's own files are none.
                 for arguments in [
                     ["cp", "\(host.prefix)a:/proc", host.path("p")],

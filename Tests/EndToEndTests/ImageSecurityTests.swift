@@ -64,6 +64,28 @@ extension EndToEnd {
             }
         }
 
+        /// docker: what follows an archive's end was held in memory, and is as long as one likes.
+        @Test func CVE_2017_14992() throws {
+            try Host.with { host in
+                try host.write("x", to: "tree/x")
+                let layer = host.path("layer.tar.gz")
+                try ProgramRun.tool(
+                    "sh", "-c",
+                    "(tar -C \(host.path("tree")) -c .; head -c 1G /dev/zero) | gzip -1 > \(layer)")
+                // In KiB: a third of the padding.
+                let limited = ["sh", "-c", "ulimit -v 350000; exec \"$@\"", "sh"] + host.command
+                for arguments in [
+                    ["import", "-q", layer, "localhost/padded"],
+                    [
+                        "push", "-q", "--compression-format", "zstd:chunked", "localhost/padded",
+                        "dir:\(host.path("out"))",
+                    ],
+                ] {
+                    try ProgramRun.run(limited + arguments, environment: host.environment).requireSuccess()
+                }
+            }
+        }
+
         /// containerd: what lies below the path of a volume was copied from the host when the path led there.
         @Test func CVE_2022_23648() throws {
             try Host.with { host in

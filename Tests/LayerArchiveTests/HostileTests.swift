@@ -55,6 +55,7 @@ import Testing
         #expect(code == nil)
     }
 
+    /// CVE-2014-6407 of docker, CVE-2020-10696 of buildah.
     @Test func symbolicLinkOnTheWayStaysInside() throws {
         // In the container, /link leads to the container's own /outside.
         let code = try refusal(check: "test -f outside/file -a -f deep/x") {
@@ -89,6 +90,7 @@ import Testing
             } == .fileSystem)
     }
 
+    /// CVE-2021-32760 of containerd.
     @Test func lastComponentIsReplaced() throws {
         let code = try refusal(
             prepare:
@@ -104,6 +106,7 @@ import Testing
         #expect(code == nil)
     }
 
+    /// CVE-2014-9356 of docker, CVE-2025-47290 of containerd.
     @Test func directoryReplacedByLinkAndWrittenThrough() throws {
         for target in ["../outside", "/outside", "../../../../../../../../tmp"] {
             let code = try refusal {
@@ -143,6 +146,7 @@ import Testing
         #expect(try refusal { try link(.hardLink, "x", target, $0) } == .unsafeEntry)
     }
 
+    /// CVE-2014-6407 of docker.
     @Test func hardLinkThroughLinkOut() throws {
         #expect(
             try refusal(prepare: "ln -s ../outside o; ln -s ../secret s", check: "test -L x") {
@@ -278,6 +282,7 @@ import Testing
             } == .fileSystem)
     }
 
+    /// A link in place of the root, through which the next layer goes (CVE-2021-29136 of umoci).
     @Test func rootIsADirectory() throws {
         for name in ["/", ".", "./", "//"] {
             #expect(try refusal { try file(name, $0) } == .unsafeEntry)

@@ -36,6 +36,7 @@ import Testing
         #expect(archiveError { try XZSource(BytesSource(bytes)).drain() } == .limitExceeded)
     }
 
+    /// Readers waited for what did not come (CVE-2021-20291 of containers/storage).
     @Test func damageIsNoticed() throws {
         let stream = try packed(sampleBytes(100_000))
         for count in [6, 7, 20, stream.count / 2, stream.count - 1] {
