@@ -1,5 +1,7 @@
 import LayerArchive
 import OCISpec
+import ScriptedHTTP
+import Synchronization
 import Testing
 
 @testable import RegistryClient

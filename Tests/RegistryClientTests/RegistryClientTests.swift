@@ -2,6 +2,7 @@ import LayerArchive
 import LinuxSystem
 import OCISpec
 import RegistryClient
+import ScriptedHTTP
 import Synchronization
 import Testing
 

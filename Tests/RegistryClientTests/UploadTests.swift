@@ -1,5 +1,6 @@
 import LayerArchive
 import LinuxSystem
+import ScriptedHTTP
 import Synchronization
 import Testing
 
