@@ -131,7 +131,7 @@ extension RegistryClient {
             guard let name = result["name"]?.string else { return nil }
             return SearchResult(
                 name: name.printable(limit: 255),
-                description: (result["description"]?.string ?? "").printable(limit: 1000),
+                description: (result["description"]?.string ?? "").trimmed.printable(limit: 1000),
                 stars: result["star_count"]?.int ?? 0, isOfficial: result["is_official"]?.bool ?? false,
                 isAutomated: result["is_automated"]?.bool ?? false)
         }

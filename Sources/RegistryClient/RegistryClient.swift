@@ -270,6 +270,6 @@ extension RegistryClient {
             if !text.isEmpty { parts.append(text) }
         }
         if parts.isEmpty, let details = json["details"]?.string { parts.append(details) }
-        return parts.isEmpty ? "" : separator + parts.joined(separator: "; ").printable(limit: 300)
+        return parts.isEmpty ? "" : separator + parts.joined(separator: "; ").trimmed.printable(limit: 300)
     }
 }
