@@ -150,7 +150,10 @@ extension RegistryClient {
         settings.verify = !insecure
 
         var schemes = mayUseHTTP ? ["https", "http"] : ["https"]
-        if let known = self.schemes.withLock({ $0[registry.apiHost] }) { schemes = [known] }
+        // What a host was found to speak when plain HTTP would do says nothing of when it will not.
+        if let known = self.schemes.withLock({ $0[registry.apiHost] }), schemes.contains(known) {
+            schemes = [known]
+        }
         let foreign = path.hasPrefix("/") ? nil : HTTPURL(path)
         if foreign != nil {
             settings.certificate = nil
