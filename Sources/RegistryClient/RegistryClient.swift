@@ -8,6 +8,9 @@ internal import Synchronization
 public struct RegistryOptions: Sendable {
     /// `--creds`; they go to whatever registry is asked.
     public var credentials: Credentials?
+    /// The host that `credentials` are for: another one, as a mirror is, gets those of the files.
+    /// nil for whatever registry is asked.
+    public var credentialsHost: String?
     /// `--authfile`
     public var authFile: String?
     /// No credentials of any file are used.
@@ -47,7 +50,7 @@ public final class RegistryClient: Sendable {
         self.options = options
         budget = ConnectionBudget(options.splitting.furtherConnections)
         authorizer = Authorizer(
-            explicit: options.credentials,
+            explicit: options.credentials, host: options.credentialsHost,
             files: options.isAnonymous ? .none : AuthFile(explicit: options.authFile),
             pushes: options.pushes)
     }
