@@ -126,6 +126,12 @@ final class Authorizer: Sendable {
                 .unauthorized, registryURL.withoutQuery,
                 "the registry names a token server without TLS: \(url.withoutQuery)")
         }
+        guard url.mayBeNamed(by: registryURL) else {
+            throw RegistryError(
+                .unauthorized, registryURL.withoutQuery,
+                "the registry names a token server inside this machine or network: "
+                    + url.withoutQuery.printable(limit: 300))
+        }
         let service = challenge.parameters["service"]
         var request = HTTPRequest(url: url)
         if case .identityToken(let refresh) = credentials {

@@ -215,7 +215,8 @@ extension RegistryClient {
                         request.tls = settings
                         request.stops = stops
                         return try .following(
-                            request, headers: [], downgrade: insecure, session: session)
+                            request, headers: [], downgrade: insecure, staysAtOrigin: true,
+                            session: session)
                     }
                     continue
                 }
