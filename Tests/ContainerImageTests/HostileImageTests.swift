@@ -196,6 +196,7 @@ import Testing
 
     @Test(arguments: [
         ("[]", "expected an object"), ("{", "invalid JSON"), ("", "invalid JSON"),
+    /// A document that is two things, and what is none (CVE-2021-41190, CVE-2021-21285).
         (#"{"schemaVersion":2}"#, "no image manifest"),
         (#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
         (
@@ -211,6 +212,11 @@ import Testing
         ),
     ])
     func wrongDocuments(_ text: String, _ saying: String) throws {
+        (#"{"schemaVersion":2,"manifests":[],"fsLayers":[]}"#, "a manifest and an index at once"),
+        (
+            #"{"schemaVersion":2,"config":{"digest":"x","size":1},"layers":[],"layers":[]}"#,
+            "stands twice"
+        ),
         let code: ImageError.Code = saying == "not there for" ? .unknownPlatform : .malformed
         try refuse(code, saying: saying) { layout in
             try layout.list(try layout.blob(Array(text.utf8), ""), "x.y/z:1")
