@@ -50,8 +50,12 @@ extension RegistryClient {
             } catch {
                 throw RegistryError(.malformed, name, error.description)
             }
-            guard count <= Self.listLimit, seen.count <= Self.pageLimit else {
+            guard count <= Self.listLimit else {
                 throw RegistryError(.tooLarge, name, "more than \(Self.listLimit) are not accepted")
+            }
+            guard seen.count <= options.pageLimit else {
+                throw RegistryError(
+                    .tooLarge, name, "more than \(options.pageLimit) pages are not accepted")
             }
             guard let link = page.exchange.header("link"), let target = Self.next(link) else { return }
             guard
@@ -68,7 +72,6 @@ extension RegistryClient {
     }
 
     static let listLimit = 1_000_000
-    private static let pageLimit = 10_000
     private static let pageSize = 8 << 20
 
     private func document(

@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// How to reach registries.
 public struct RegistryOptions: Sendable {
-    /// `--creds`; they go to whatever registry is asked.
+    /// `--creds`, `--registry-token`
     public var credentials: Credentials?
     /// The host that `credentials` are for: another one, as a mirror is, gets those of the files.
     /// nil for whatever registry is asked.
@@ -26,6 +26,8 @@ public struct RegistryOptions: Sendable {
     /// A blob of more bytes than this is worth a further request that lets it be resumed. It costs:
     /// docker-registry reads and hashes once more what did not come with the last request.
     public var pieceLimit: Int64 = 4 << 30
+    /// Of one list.
+    public var pageLimit = 10_000
     public var splitting = Splitting()
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
