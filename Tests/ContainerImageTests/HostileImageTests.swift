@@ -30,6 +30,7 @@ import Testing
         #expect(try store.images() == [], sourceLocation: sourceLocation)
     }
 
+    /// A blob that is not what its digest says (CVE-2014-8178).
     @Test(arguments: Compression.allCases) func flippedBit(_ compression: Compression) throws {
         let expected: Set<ImageError.Code> = [.corrupt, .malformed]
         let scratch = try Scratch()
@@ -75,6 +76,7 @@ import Testing
         }
     }
 
+    /// A layer whose tar is not what the config says (CVE-2014-8178).
     @Test func wrongDiffID() throws {
         try refuse(.corrupt, saying: "its tar has the digest") { layout in
             try layout.image("x.y/z:1", [try layout.layer(["a": "a"])]) { _, config in
@@ -147,8 +149,6 @@ import Testing
             case .layer: (.corrupt, "bytes instead of")
             case .member: (.corrupt, "not the announced")
             }
-        }
-    }
         try refuse(code, saying: why) { layout in
             try image(layout, changing: part) { $0.size = 1 << 62 }
         }
@@ -168,6 +168,8 @@ import Testing
         try refuse(.unknownPlatform, saying: "a b c/amd64") { layout in
             try layout.image(
                 "x.y/z:1", [], platform: Platform(os: "a\u{9b}b\nc", architecture: "amd64"))
+        }
+    }
 
     @Test func hugeManifest() throws {
         try refuse(.limit, saying: "more than 4194304 are not accepted") { layout in
@@ -194,9 +196,9 @@ import Testing
         }
     }
 
+    /// A document that is two things, and what is none (CVE-2021-41190, CVE-2021-21285).
     @Test(arguments: [
         ("[]", "expected an object"), ("{", "invalid JSON"), ("", "invalid JSON"),
-    /// A document that is two things, and what is none (CVE-2021-41190, CVE-2021-21285).
         (#"{"schemaVersion":2}"#, "no image manifest"),
         (#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
         (
@@ -210,13 +212,13 @@ import Testing
             #"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","config":{},"layers":[]}"#,
             "called an index"
         ),
-    ])
-    func wrongDocuments(_ text: String, _ saying: String) throws {
         (#"{"schemaVersion":2,"manifests":[],"fsLayers":[]}"#, "a manifest and an index at once"),
         (
             #"{"schemaVersion":2,"config":{"digest":"x","size":1},"layers":[],"layers":[]}"#,
             "stands twice"
         ),
+    ])
+    func wrongDocuments(_ text: String, _ saying: String) throws {
         let code: ImageError.Code = saying == "not there for" ? .unknownPlatform : .malformed
         try refuse(code, saying: saying) { layout in
             try layout.list(try layout.blob(Array(text.utf8), ""), "x.y/z:1")
@@ -254,6 +256,23 @@ import Testing
             #expect(load(name)?.code == .malformed, "\(name)")
         }
         #expect(load("rootfs.tar")?.message.contains("import") == true)
+        #expect(store.leftovers == [])
+    }
+
+    /// Documents of an archive that would fill the memory (CVE-2020-1702, CVE-2021-21285,
+    /// CVE-2023-25153).
+    @Test(arguments: ["manifest.json", "index.json", "oci-layout"])
+    func hugeDocumentsOfArchives(_ document: String) throws {
+        let scratch = try Scratch()
+        let store = try scratch.store()
+        let layout = try TestLayout(scratch("layout"))
+        try File.replace(
+            "\(layout.path)/\(document)", with: [UInt8](repeating: 0x20, count: 5 << 20), durable: false)
+        try scratch.run("tar", "-C", layout.path, "-cf", scratch("huge.tar"), ".")
+        let error = #expect(throws: ImageError.self) {
+            try ImageTransfer(store: store).load(File.open(scratch("huge.tar")), name: "huge.tar")
+        }
+        #expect(error?.code == .limit && error?.description.contains(document) == true, "\(error as Any)")
         #expect(store.leftovers == [])
     }
 

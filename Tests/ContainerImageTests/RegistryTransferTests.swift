@@ -81,6 +81,7 @@ import Testing
         #expect(again.diffIDs == record.diffIDs)
     }
 
+    /// CVE-2025-6032
     @Test func passwordsAndCertificates() throws {
         let scratch = try Scratch()
         try scratch.run(

@@ -300,6 +300,7 @@ import Testing
         #expect(error?.code == .malformed)
     }
 
+    /// CVE-2020-1702
     @Test func hugeManifestsAreRefused() throws {
         let server = try ScriptedServer { _ in
             var response = Response(200)
