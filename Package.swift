@@ -153,6 +153,11 @@ let package = Package(
         .target(
             name: "FuzzCorpus", dependencies: ["LinuxSystem"], path: "Tests/FuzzCorpus", swiftSettings: strict
         ),
+        // A server that misbehaves as a test wants, for the rooms that speak to registries.
+        .target(
+            name: "ScriptedHTTP", dependencies: ["LinuxSystem"], path: "Tests/ScriptedHTTP",
+            swiftSettings: strict
+        ),
 
         tests("JSONTextTests", ["JSONText"]),
         tests("YAMLTextTests", ["JSONText", "YAMLText"]),
@@ -161,7 +166,8 @@ let package = Package(
             "ContainerEngineTests",
             ["ContainerEngine", "ContainerNetwork", "ContainerMonitor", "JSONText", "LinuxSystem", "OCISpec"]),
         tests(
-            "RegistryClientTests", ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient"]),
+            "RegistryClientTests",
+            ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "RegistryClient", "ScriptedHTTP"]),
         tests(
             "ContainerStorageTests",
             ["LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage"]),
@@ -169,7 +175,7 @@ let package = Package(
             "ContainerImageTests",
             [
                 "LinuxSystem", "JSONText", "OCISpec", "LayerArchive", "ContainerStorage", "RegistryClient",
-                "ImageTrust", "ContainerImage", "FuzzCorpus",
+                "ImageTrust", "ContainerImage", "FuzzCorpus", "ScriptedHTTP",
             ]),
         tests("OCISpecTests", ["JSONText", "OCISpec"]),
         tests("CommandGrammarTests", ["CommandGrammar"]),

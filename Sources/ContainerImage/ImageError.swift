@@ -1,3 +1,5 @@
+internal import JSONText
+
 /// Why an image could not be fetched, read, made or written.
 public struct ImageError: Error, Sendable, CustomStringConvertible {
     public enum Code: Sendable {
@@ -37,10 +39,12 @@ public struct ImageError: Error, Sendable, CustomStringConvertible {
     public var operation: String
     public var message: String
 
+    /// What images, archives and registries say stands in both: here, for all of them, it is made fit for
+    /// a terminal.
     public init(_ code: Code, _ operation: String, _ message: String) {
         self.code = code
-        self.operation = operation
-        self.message = message
+        self.operation = operation.printable()
+        self.message = message.printable()
     }
 
     public var description: String { operation.isEmpty ? message : "\(operation): \(message)" }

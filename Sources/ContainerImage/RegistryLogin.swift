@@ -68,7 +68,9 @@ public struct RegistryLogin: Sendable {
         let host = String(registry.prefix { $0 != "/" })
         let endpoints = try RegistriesConfig.load(explicit: options.registriesConfig)
             .endpoints(for: ImageReference(domain: host, path: "x"))
-        var clientOptions = try options.registryOptions(stop: StopFlag())
+        var clientOptions = try options.registryOptions(for: host, stop: StopFlag())
+        // To be checked where registries.conf has the registry.
+        clientOptions.credentialsHost = nil
         clientOptions.credentials = .password(user: user, password: password)
         do throws(RegistryError) {
             try RegistryClient(clientOptions).ping(endpoints[endpoints.count - 1].repository.registry)

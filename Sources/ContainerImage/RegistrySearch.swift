@@ -52,7 +52,7 @@ public struct RegistrySearch: Sendable {
     }
 
     private func search(_ term: String, in host: String, limit: Int) throws(ImageError) -> [Result] {
-        let client = RegistryClient(try options.registryOptions(stop: StopFlag()))
+        let client = RegistryClient(try options.registryOptions(for: host, stop: StopFlag()))
         let endpoints = try config.endpoints(for: ImageReference(domain: host, path: "x"))
         let registry = endpoints[endpoints.count - 1].repository.registry
         do throws(RegistryError) {

@@ -82,7 +82,8 @@ public struct ListingFormat: Sendable {
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// The whole output, its last line ended.
+    /// The whole output, its last line ended. A table is for a terminal; and what images and registries
+    /// say makes no rows or columns of its own there.
     public func render(_ rows: [JSON], heading: Bool = true) throws(TemplateError) -> String {
         switch kind {
         case .json: return rows.map { $0.text() + "\n" }.joined()
@@ -93,7 +94,7 @@ public struct ListingFormat: Sendable {
         case .table(let body, let head):
             var table = Table()
             if heading { Self.append(try head.render(headings), to: &table) }
-            for row in rows { Self.append(try body.render(row), to: &table) }
+            for row in rows { Self.append(try body.render(row.printable), to: &table) }
             return table.text
         }
     }

@@ -18,13 +18,17 @@ final class Authorizer: Sendable {
     }
 
     private let explicit: Credentials?
+    private let host: String?
     private let files: AuthFile
     private let pushes: Bool
     private let answers = Mutex<[Key: Answer]>([:])
 
-    /// - Parameter pushes: tokens are for writing, too.
-    init(explicit: Credentials?, files: AuthFile, pushes: Bool) {
+    /// - Parameters:
+    ///   - host: the registry that the explicit ones are for; nil for any.
+    ///   - pushes: tokens are for writing, too.
+    init(explicit: Credentials?, host: String?, files: AuthFile, pushes: Bool) {
         self.explicit = explicit
+        self.host = host
         self.files = files
         self.pushes = pushes
     }
@@ -59,7 +63,8 @@ final class Authorizer: Sendable {
     ) throws(RegistryError) -> String {
         let challenges = exchange.headers.filter { $0.name == "www-authenticate" }
             .flatMap { Challenge.parse($0.value) }
-        var credentials = explicit
+        let isTheirs = host.map { Registry(host: $0).apiHost == repository.registry.apiHost } ?? true
+        var credentials = isTheirs ? explicit : nil
         if credentials == nil {
             credentials = try files.credentials(registry: repository.registry.host, name: repository.name)
         }
@@ -120,6 +125,12 @@ final class Authorizer: Sendable {
             throw RegistryError(
                 .unauthorized, registryURL.withoutQuery,
                 "the registry names a token server without TLS: \(url.withoutQuery)")
+        }
+        guard url.mayBeNamed(by: registryURL) else {
+            throw RegistryError(
+                .unauthorized, registryURL.withoutQuery,
+                "the registry names a token server inside this machine or network: "
+                    + url.withoutQuery.printable(limit: 300))
         }
         let service = challenge.parameters["service"]
         var request = HTTPRequest(url: url)

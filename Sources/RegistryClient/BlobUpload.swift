@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LayerArchive
 
 /// One blob on its way into a repository

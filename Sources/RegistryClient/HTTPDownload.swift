@@ -1,3 +1,4 @@
+internal import JSONText
 public import LayerArchive
 
 /// What a web server answers to a GET, whatever it is. Redirections are

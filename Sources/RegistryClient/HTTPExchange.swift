@@ -1,4 +1,5 @@
 internal import CCurl
+internal import JSONText
 internal import LayerArchive
 internal import LinuxSystem
 

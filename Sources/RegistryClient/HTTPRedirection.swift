@@ -1,3 +1,4 @@
+internal import JSONText
 internal import LayerArchive
 
 extension HTTPExchange {
@@ -9,9 +10,11 @@ extension HTTPExchange {
     /// - Parameters:
     ///   - headers: what another origin than the request's gets to see.
     ///   - downgrade: also from https to http.
+    ///   - staysAtOrigin: no other origin is asked.
     /// - Returns: the first answer that is no redirection.
     static func following(
-        _ request: HTTPRequest, headers: [String], downgrade: Bool, session: HTTPSession
+        _ request: HTTPRequest, headers: [String], downgrade: Bool, staysAtOrigin: Bool = false,
+        session: HTTPSession
     ) throws(RegistryError) -> HTTPExchange {
         var exchange = try sent(request, session: session)
         var count = 0
@@ -22,6 +25,11 @@ extension HTTPExchange {
             }
             count += 1
             let next = try exchange.redirected(headers: headers, downgrade: downgrade)
+            guard !staysAtOrigin || next.url.origin == request.url.origin else {
+                throw RegistryError(
+                    .unauthorized, request.name, status: exchange.status,
+                    "redirected to another server: \(next.url.withoutQuery)")
+            }
             exchange = try sent(next, session: session)
         }
         return exchange

@@ -1,3 +1,5 @@
+internal import JSONText
+
 extension RegistryClient {
     /// A small file of some web server, which gets no credentials.
     /// - Returns: nil when it is not there.

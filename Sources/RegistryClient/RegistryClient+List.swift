@@ -50,8 +50,12 @@ extension RegistryClient {
             } catch {
                 throw RegistryError(.malformed, name, error.description)
             }
-            guard count <= Self.listLimit, seen.count <= Self.pageLimit else {
+            guard count <= Self.listLimit else {
                 throw RegistryError(.tooLarge, name, "more than \(Self.listLimit) are not accepted")
+            }
+            guard seen.count <= options.pageLimit else {
+                throw RegistryError(
+                    .tooLarge, name, "more than \(options.pageLimit) pages are not accepted")
             }
             guard let link = page.exchange.header("link"), let target = Self.next(link) else { return }
             guard
@@ -68,7 +72,6 @@ extension RegistryClient {
     }
 
     static let listLimit = 1_000_000
-    private static let pageLimit = 10_000
     private static let pageSize = 8 << 20
 
     private func document(
@@ -131,7 +134,7 @@ extension RegistryClient {
             guard let name = result["name"]?.string else { return nil }
             return SearchResult(
                 name: name.printable(limit: 255),
-                description: (result["description"]?.string ?? "").printable(limit: 1000),
+                description: (result["description"]?.string ?? "").trimmed.printable(limit: 1000),
                 stars: result["star_count"]?.int ?? 0, isOfficial: result["is_official"]?.bool ?? false,
                 isAutomated: result["is_automated"]?.bool ?? false)
         }

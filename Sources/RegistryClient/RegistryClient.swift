@@ -6,8 +6,11 @@ internal import Synchronization
 
 /// How to reach registries.
 public struct RegistryOptions: Sendable {
-    /// `--creds`; they go to whatever registry is asked.
+    /// `--creds`, `--registry-token`
     public var credentials: Credentials?
+    /// The host that `credentials` are for: another one, as a mirror is, gets those of the files.
+    /// nil for whatever registry is asked.
+    public var credentialsHost: String?
     /// `--authfile`
     public var authFile: String?
     /// No credentials of any file are used.
@@ -23,6 +26,8 @@ public struct RegistryOptions: Sendable {
     /// A blob of more bytes than this is worth a further request that lets it be resumed. It costs:
     /// docker-registry reads and hashes once more what did not come with the last request.
     public var pieceLimit: Int64 = 4 << 30
+    /// Of one list.
+    public var pageLimit = 10_000
     public var splitting = Splitting()
     public var stop: StopFlag?
     /// Ask token servers for the right to push.
@@ -47,7 +52,7 @@ public final class RegistryClient: Sendable {
         self.options = options
         budget = ConnectionBudget(options.splitting.furtherConnections)
         authorizer = Authorizer(
-            explicit: options.credentials,
+            explicit: options.credentials, host: options.credentialsHost,
             files: options.isAnonymous ? .none : AuthFile(explicit: options.authFile),
             pushes: options.pushes)
     }
@@ -150,7 +155,10 @@ extension RegistryClient {
         settings.verify = !insecure
 
         var schemes = mayUseHTTP ? ["https", "http"] : ["https"]
-        if let known = self.schemes.withLock({ $0[registry.apiHost] }) { schemes = [known] }
+        // What a host was found to speak when plain HTTP would do says nothing of when it will not.
+        if let known = self.schemes.withLock({ $0[registry.apiHost] }), schemes.contains(known) {
+            schemes = [known]
+        }
         let foreign = path.hasPrefix("/") ? nil : HTTPURL(path)
         if foreign != nil {
             settings.certificate = nil
@@ -209,7 +217,8 @@ extension RegistryClient {
                         request.tls = settings
                         request.stops = stops
                         return try .following(
-                            request, headers: [], downgrade: insecure, session: session)
+                            request, headers: [], downgrade: insecure, staysAtOrigin: true,
+                            session: session)
                     }
                     continue
                 }
@@ -270,6 +279,6 @@ extension RegistryClient {
             if !text.isEmpty { parts.append(text) }
         }
         if parts.isEmpty, let details = json["details"]?.string { parts.append(details) }
-        return parts.isEmpty ? "" : separator + parts.joined(separator: "; ").printable(limit: 300)
+        return parts.isEmpty ? "" : separator + parts.joined(separator: "; ").trimmed.printable(limit: 300)
     }
 }

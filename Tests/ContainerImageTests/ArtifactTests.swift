@@ -189,6 +189,7 @@ import Testing
                 == #"no blob with the digest "blah""#)
     }
 
+    /// A title that leads out of the directory (CVE-2025-62725, CVE-2026-50162).
     @Test func titlesAreNoPaths() throws {
         let directory = scratch("dir")
         try File.makeDirectory(directory)

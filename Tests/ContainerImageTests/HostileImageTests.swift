@@ -23,11 +23,14 @@ import Testing
         #expect(
             error?.description.contains(text) == true, "\(error?.description ?? "")",
             sourceLocation: sourceLocation)
-        #expect(error?.description.contains("\n") == false, sourceLocation: sourceLocation)
+        #expect(
+            error?.description.unicodeScalars.allSatisfy { $0.value >= 0x20 } == true,
+            sourceLocation: sourceLocation)
         #expect(store.leftovers == [], sourceLocation: sourceLocation)
         #expect(try store.images() == [], sourceLocation: sourceLocation)
     }
 
+    /// A blob that is not what its digest says (CVE-2014-8178).
     @Test(arguments: Compression.allCases) func flippedBit(_ compression: Compression) throws {
         let expected: Set<ImageError.Code> = [.corrupt, .malformed]
         let scratch = try Scratch()
@@ -73,6 +76,7 @@ import Testing
         }
     }
 
+    /// A layer whose tar is not what the config says (CVE-2014-8178).
     @Test func wrongDiffID() throws {
         try refuse(.corrupt, saying: "its tar has the digest") { layout in
             try layout.image("x.y/z:1", [try layout.layer(["a": "a"])]) { _, config in
@@ -103,11 +107,67 @@ import Testing
         }
     }
 
-    @Test func pathsForDigests() throws {
+    /// A part of an image whose descriptor is changed.
+    enum Part: CaseIterable, Sendable { case config, layer, member }
+
+    private func image(
+        _ layout: TestLayout, changing part: Part, _ change: (inout ContentDescriptor) -> Void
+    ) throws {
+        var image = try layout.image(nil, [layout.layer(["a": "a"])])
+        var manifest = try ImageManifest(json: JSON(parsing: File.read(layout.file(image))))
+        switch part {
+        case .config: change(&manifest.config)
+        case .layer: change(&manifest.layers[0])
+        case .member:
+            change(&image)
+            _ = try layout.index("x.y/z:1", [image])
+            return
+        }
+        try layout.list(layout.blob(manifest.json.bytes(), MediaType.ociManifest), "x.y/z:1")
+    }
+
+    /// A path in place of a digest (CVE-2014-9358, CVE-2024-3727).
+    @Test(
+        arguments: Part.allCases,
+        [
+            "sha256:../../../../../../etc/passwd", "../../../../etc/passwd", "",
+            "sha256:" + String(repeating: "AB", count: 32),
+            "sha256:" + String(repeating: "ab", count: 31) + "/a",
+        ])
+    func pathsForDigests(_ part: Part, _ digest: String) throws {
         try refuse(.malformed, saying: "invalid digest") { layout in
-            try layout.image("x.y/z:1", [try layout.layer(["a": "a"])]) { manifest, _ in
-                manifest.layers[0].digest = "sha256:../../../../../../etc/passwd"
+            try image(layout, changing: part) { $0.digest = digest }
+        }
+    }
+
+    /// No more memory is taken than there are bytes (GHSA-f36w-mj3v-6jqv); nor are configs read that are
+    /// too large (CVE-2021-21285).
+    @Test(arguments: Part.allCases) func sizesThatLie(_ part: Part) throws {
+        let (code, why): (ImageError.Code, String) =
+            switch part {
+            case .config: (.limit, "more than 8388608 are not accepted")
+            case .layer: (.corrupt, "bytes instead of")
+            case .member: (.corrupt, "not the announced")
             }
+        try refuse(code, saying: why) { layout in
+            try image(layout, changing: part) { $0.size = 1 << 62 }
+        }
+        try refuse(.malformed, saying: "size: is negative") { layout in
+            try image(layout, changing: part) { $0.size = -1 }
+        }
+    }
+
+    /// What an image calls its parts reaches no terminal as commands, nor as lines of its own.
+    @Test(arguments: [Part.config, .layer]) func typesForTerminals(_ part: Part) throws {
+        try refuse(.unsupported, saying: "type a [31mRED  second") { layout in
+            try image(layout, changing: part) { $0.mediaType = "a\u{1b}[31mRED\u{7}\nsecond" }
+        }
+    }
+
+    @Test func platformsForTerminals() throws {
+        try refuse(.unknownPlatform, saying: "a b c/amd64") { layout in
+            try layout.image(
+                "x.y/z:1", [], platform: Platform(os: "a\u{9b}b\nc", architecture: "amd64"))
         }
     }
 
@@ -136,6 +196,7 @@ import Testing
         }
     }
 
+    /// A document that is two things, and what is none (CVE-2021-41190, CVE-2021-21285).
     @Test(arguments: [
         ("[]", "expected an object"), ("{", "invalid JSON"), ("", "invalid JSON"),
         (#"{"schemaVersion":2}"#, "no image manifest"),
@@ -150,6 +211,11 @@ import Testing
         (
             #"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","config":{},"layers":[]}"#,
             "called an index"
+        ),
+        (#"{"schemaVersion":2,"manifests":[],"fsLayers":[]}"#, "a manifest and an index at once"),
+        (
+            #"{"schemaVersion":2,"config":{"digest":"x","size":1},"layers":[],"layers":[]}"#,
+            "stands twice"
         ),
     ])
     func wrongDocuments(_ text: String, _ saying: String) throws {
@@ -190,6 +256,23 @@ import Testing
             #expect(load(name)?.code == .malformed, "\(name)")
         }
         #expect(load("rootfs.tar")?.message.contains("import") == true)
+        #expect(store.leftovers == [])
+    }
+
+    /// Documents of an archive that would fill the memory (CVE-2020-1702, CVE-2021-21285,
+    /// CVE-2023-25153).
+    @Test(arguments: ["manifest.json", "index.json", "oci-layout"])
+    func hugeDocumentsOfArchives(_ document: String) throws {
+        let scratch = try Scratch()
+        let store = try scratch.store()
+        let layout = try TestLayout(scratch("layout"))
+        try File.replace(
+            "\(layout.path)/\(document)", with: [UInt8](repeating: 0x20, count: 5 << 20), durable: false)
+        try scratch.run("tar", "-C", layout.path, "-cf", scratch("huge.tar"), ".")
+        let error = #expect(throws: ImageError.self) {
+            try ImageTransfer(store: store).load(File.open(scratch("huge.tar")), name: "huge.tar")
+        }
+        #expect(error?.code == .limit && error?.description.contains(document) == true, "\(error as Any)")
         #expect(store.leftovers == [])
     }
 

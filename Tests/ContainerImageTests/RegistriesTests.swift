@@ -119,6 +119,7 @@ import Testing
         }
     }
 
+    /// Of hosts that look alike too (CVE-2026-59891).
     @Test func locationsAndMirrors() throws {
         let config = try config(
             """
@@ -151,6 +152,7 @@ import Testing
         #expect(try endpoints(config, "example.com/food") == ["example.com/food"])
         #expect(try endpoints(config, "a.b.corp.example:5000/x") == ["a.b.corp.example:5000/x insecure"])
         #expect(try endpoints(config, "corp.example/x") == ["corp.example/x"])
+        #expect(try endpoints(config, "evilcorp.example/x") == ["evilcorp.example/x"])
         let error = #expect(throws: ImageError.self) { try endpoints(config, "example.com/foo/closed/x") }
         #expect(error?.code == .blocked)
     }

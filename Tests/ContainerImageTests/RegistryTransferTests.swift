@@ -7,16 +7,6 @@ import Testing
 
 /// Against Debian's docker-registry, filled by skopeo.
 @Suite(.serialized) struct RegistryTransferTests {
-    private func options(_ scratch: Scratch, _ change: (inout TransferOptions) -> Void = { _ in }) throws
-        -> TransferOptions
-    {
-        var options = TransferOptions()
-        options.registriesConfig = scratch("registries.conf")
-        try scratch.write("registries.conf", [])
-        change(&options)
-        return options
-    }
-
     @Test func byTagDigestAndShortName() throws {
         let scratch = try Scratch()
         let registry = try RegistryFixture(scratch)
@@ -26,7 +16,7 @@ import Testing
             "skopeo", "copy", "--dest-tls-verify=false", "oci:\(layout.path):docker.io/library/sample:1",
             "docker://\(name):1")
         let store = try scratch.store()
-        var options = try options(scratch)
+        var options = try scratch.options()
         let record = try ImageTransfer(store: store, options: options).pull(ImageSource(parsing: "\(name):1"))
         #expect(record.names == ["\(name):1"])
         #expect(record.repoDigests == ["\(name)@\(record.manifestDigest)"])
@@ -71,7 +61,7 @@ import Testing
             "skopeo copy --dest-tls-verify=false \(flags.joined(separator: " ")) oci:\(layout.path) docker://\(name)"
         )
         let store = try scratch.store()
-        let record = try ImageTransfer(store: store, options: try options(scratch)).pull(
+        let record = try ImageTransfer(store: store, options: try scratch.options()).pull(
             ImageSource(parsing: name))
         let layer = try store.manifest(of: record).layers[0].mediaType
         #expect(
@@ -91,6 +81,7 @@ import Testing
         #expect(again.diffIDs == record.diffIDs)
     }
 
+    /// CVE-2025-6032
     @Test func passwordsAndCertificates() throws {
         let scratch = try Scratch()
         try scratch.run(
@@ -117,7 +108,7 @@ import Testing
         func pull(_ change: (inout TransferOptions) -> Void) throws -> ImageRecord {
             try ImageTransfer(
                 store: store,
-                options: options(scratch) {
+                options: scratch.options {
                     $0.authFile = scratch("empty.json")
                     change(&$0)
                 }
@@ -158,7 +149,7 @@ import Testing
         let store = try scratch.store()
         let name = "\(registry.host)/nothing:1"
         let error = #expect(throws: ImageError.self) {
-            try ImageTransfer(store: store, options: try options(scratch)).pull(ImageSource(parsing: name))
+            try ImageTransfer(store: store, options: try scratch.options()).pull(ImageSource(parsing: name))
         }
         #expect(error?.code == .notFound)
         #expect(error?.description.contains("manifest unknown") == true, "\(error?.description ?? "")")

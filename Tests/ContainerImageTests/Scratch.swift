@@ -45,6 +45,17 @@ final class Scratch: Sendable {
         return text
     }
 
+    /// - Parameter registries: the registries.conf, in place of the machine's.
+    func options(
+        registries: String = "", _ change: (inout TransferOptions) -> Void = { _ in }
+    ) throws -> TransferOptions {
+        var options = TransferOptions()
+        options.registriesConfig = self("registries.conf")
+        try write("registries.conf", Array(registries.utf8))
+        change(&options)
+        return options
+    }
+
     /// An image with two layers, made by `import` and by hand, as a layout.
     func sampleLayout(_ name: String = "layout", compression: Compression = .gzip) throws -> TestLayout {
         let layout = try TestLayout(self(name))

@@ -75,6 +75,7 @@ extension EndToEnd {
             }
         }
 
+        /// Helpers that are no program's name, fail, or print without end (CVE-2021-41092).
         @Test(.needs("docker-registry", "htpasswd")) func helpersThatFail() throws {
             try Host.with { host in
                 let registry = try Registry(host, password: "secret")

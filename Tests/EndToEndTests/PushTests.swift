@@ -195,6 +195,37 @@ extension EndToEnd {
             }
         }
 
+        /// A registry with TLS sends for a token, with the password, where there is none, or where the
+        /// certificate is not one of those to be trusted (CVE-2019-10214, CVE-2026-48978).
+        @Test(
+            .needs("docker-registry", "openssl"),
+            arguments: [("http", "token server without TLS"), ("https", "certificate")])
+        func tokenServersAreVerified(_ scheme: String, _ why: String) throws {
+            try Host.with { host in
+                let port = try Ports.free()
+                let registry = try Registry(host, https: true, realm: "\(scheme)://127.0.0.1:\(port)/token")
+                let (key, certificate) = (host.path("token.key"), host.path("token.crt"))
+                try Registry.makeCertificate(certificate, key: key)
+                // It prints what it is told.
+                let server = try ProgramRun(
+                    [
+                        "openssl", "s_server", "-quiet", "-accept", "127.0.0.1:\(port)", "-key", key, "-cert",
+                        certificate,
+                    ], input: .open)
+                defer { server.send(SIGKILL) }
+                try host.eventually("token server") { Ports.isOpen(port) }
+                let pulled = try host.apus(
+                    "pull", "-q", "--cert-dir", host.path("certs"), "--creds", "tester:secret",
+                    "\(registry.address)/app:1")
+                #expect(pulled.exit == 125 && pulled.errorText.contains(why), "\(pulled)")
+                #expect(!pulled.errorText.contains("secret"))
+                server.send(SIGTERM)
+                let heard = try server.finish()
+                #expect(heard.output.isEmpty, "\(heard)")
+                #expect(scheme == "https" || !heard.errorText.contains("http request"), "\(heard)")
+            }
+        }
+
         @Test(.needs("docker-registry")) func asksForThePassword() throws {
             try Host.with { host in
                 let registry = try Registry(host, password: "secret")

@@ -75,11 +75,24 @@ import Testing
     ]
     let headings = ["ID": "CONTAINER ID", "Names": "NAMES", "Ports": "PORTS"]
 
-    func format(_ text: String?) throws -> String {
+    func format(_ text: String?, _ rows: [JSON]? = nil) throws -> String {
         try ListingFormat(
             text, default: #"table {{.ID}}\t{{.Ports}}\t{{.Names}}"#, headings: headings,
             methods: ["Label": { $0[0]?["Labels"]?[$0[1]?.string ?? ""] ?? "" }]
-        ).render(rows)
+        ).render(rows ?? self.rows)
+    }
+
+    /// A label or a command of an image makes no rows or columns of its own, and does nothing to the
+    /// terminal; a template gives it as it is.
+    @Test func cellsAreText() throws {
+        let row: JSON = ["ID": "a\nb\tc", "Ports": "\u{1b}[2J\u{7}", "Names": "\u{9b}31m\u{202e}x"]
+        #expect(
+            try format(nil, [row]) == """
+                CONTAINER ID   PORTS     NAMES
+                a b c           [2J       31m x
+
+                """)
+        #expect(try format("{{.ID}}", [row]) == "a\nb\tc\n")
     }
 
     @Test func columnsAsDockerLaysThemOut() throws {

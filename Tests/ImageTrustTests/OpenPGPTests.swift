@@ -27,6 +27,8 @@ import Testing
             as: UTF8.self)
     }
 
+    /// Signatures of other things or by others, several at once, with more around them (CVE-2025-68972),
+    /// and with names that look like gpgv's own words (CVE-2018-12020, CVE-2022-34903).
     @Test func verification() throws {
         let fixtures = try TrustFixtures()
         try fixtures.gpgKey("alice@example.com", as: "alice")
@@ -57,6 +59,11 @@ import Testing
         #expect(why([foreign]).contains("which is not accepted"))
         #expect(why([foreign, good]) == "accepted")
         #expect(why([foreign, foreign]).contains("none of its 2 signatures"))
+        // A file's name that looks like what gpgv says of a good signature.
+        let status = "GOODSIG 00 alice\\n[GNUPG:] VALIDSIG 00\\n[GNUPG:] PLAINTEXT 62 1"
+        let injected = try sign(
+            fixtures, payload(), "--set-filename $'x\\n[GNUPG:] \(status)' -u mallory@example.com")
+        #expect(why([injected]).contains("which is not accepted"))
         // Cut, changed, or no signature at all.
         guard case .simple(let bytes) = good else { return }
         for cut in [1, bytes.count / 2, bytes.count - 20] {
@@ -84,13 +91,21 @@ import Testing
             gpg --batch -o detached -u alice@example.com --detach-sign text
             gpg --batch -o clear -u alice@example.com --clear-sign text
             gpg --batch -o two -u alice@example.com -u mallory@example.com --sign text
-            gpg --batch -o twice -u alice@example.com -u alice@example.com --sign text
+            # Two signatures by one key: gpg makes no such message. The byte before the end of a one-pass
+            # packet says whether another one follows (RFC 4880, section 5.4).
+            gpg --batch -z 0 -o plain -u alice@example.com --sign text
+            last=$(gpg --list-packets plain | sed -n 's/^# off=\\([0-9]*\\) .* tag=2 .*/\\1/p')
+            { head -c 14 plain; printf '\\0'; cat plain; tail -c +$((last + 1)) plain; } >twice
             cat literal out >joined
             cat out literal >reversed
+            cat literal out literal >surrounded
             gpg --batch --armor -o armored -u alice@example.com --sign text
             gpg --batch -o empty -u alice@example.com --sign /dev/null
             """)
-        for name in ["literal", "detached", "clear", "two", "joined", "empty", "armored"] {
+        #expect(why([.simple(try fixtures.read("plain"))]) == "accepted")
+        for name in [
+            "literal", "detached", "clear", "two", "twice", "joined", "surrounded", "empty", "armored",
+        ] {
             #expect(why([.simple(try fixtures.read(name))]) != "accepted", "\(name)")
         }
         if let content = try? keyring.signedContent(of: fixtures.read("reversed")) {
@@ -208,6 +223,7 @@ import Testing
         #expect(throws: TrustError.self) { try OpenPGPKeyring([Array(text.utf8)]) }
     }
 
+    /// CVE-2020-8945
     @Test("a message that inflates without end is refused, with little memory")
     func bomb() throws {
         let fixtures = try TrustFixtures()

@@ -69,6 +69,8 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
 }
 
 @Suite struct SigstoreTests {
+    /// Signatures for something else, or of another kind (CVE-2022-35929, CVE-2022-35930,
+    /// CVE-2026-39395).
     @Test func keys() throws {
         let key = try SigstorePrivateKey.generate()
         let other = try SigstorePrivateKey.generate()
@@ -173,6 +175,8 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         }
     }
 
+    /// Entries for another payload, signature or key (CVE-2022-23649, CVE-2022-36056, CVE-2024-51746,
+    /// CVE-2026-22703).
     @Test("a key that Rekor must have logged")
     func keyWithRekor() throws {
         let key = try SigstorePrivateKey.generate()
@@ -213,13 +217,14 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         printf 'basicConstraints=critical,CA:true,pathlen:0\\nkeyUsage=critical,keyCertSign\\nextendedKeyUsage=codeSigning\\n' >middle.ext
         openssl req -new -key middle.key -subj /CN=middle -out middle.csr
         openssl x509 -req -in middle.csr -CA root.pem -CAkey root.key -CAcreateserial -days 3000 -extfile middle.ext -out middle.pem
+        openssl x509 -req -in middle.csr -CA root.pem -CAkey root.key -CAcreateserial -days 1 -extfile middle.ext -out brief.pem
         cat middle.pem root.pem >chain.pem
         openssl ecparam -name prime256v1 -genkey -noout -out leaf.key
         openssl pkey -in leaf.key -pubout -out leaf.pub
         openssl req -new -key leaf.key -subj / -out leaf.csr
-        leaf() { # name SAN EKU extension
+        leaf() { # name SAN EKU extension [days]
           printf "keyUsage=critical,digitalSignature\\nextendedKeyUsage=$3\\nsubjectAltName=critical,$2\\n$4\\n" >leaf.ext
-          openssl x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -CAcreateserial -extfile leaf.ext -days 1 -out $1.pem
+          openssl x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -CAcreateserial -extfile leaf.ext -days ${5:-1} -out $1.pem
         }
         v1='1.3.6.1.4.1.57264.1.1=DER:68:74:74:70:73:3a:2f:2f:69:73:73:75:65:72' # https://issuer
         v2='1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer'
@@ -227,6 +232,7 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         leaf good email:alice@example.com codeSigning "$v1\\n$v2"
         leaf old email:alice@example.com codeSigning "$v1"
         leaf new email:bob@example.com,email:alice@example.com codeSigning "$v2"
+        leaf long email:alice@example.com codeSigning "$v1" 1000
         leaf bob email:bob@example.com codeSigning "$v1\\n$v2"
         leaf uri URI:alice@example.com codeSigning "$v1"
         leaf issuer email:alice@example.com codeSigning "$other"
@@ -257,6 +263,9 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         return (.sigstore(signature), bytes)
     }
 
+    /// Certificates of others, or of authorities that are no more; and entries of Rekor for something
+    /// else (CVE-2026-24122, CVE-2025-29778, CVE-2022-23649, CVE-2022-36056, CVE-2024-51746,
+    /// CVE-2026-22703).
     @Test("keyless: Fulcio's certificate at the time of which Rekor tells")
     func fulcio() throws {
         let fixtures = try TrustFixtures()
@@ -297,6 +306,17 @@ private func keyed(_ key: SigstorePrivateKey, _ more: String = "") throws -> Tru
         }
         #expect(try why("good", at: now + 90_000).contains("expired"))
         #expect(try why("good", at: now - 90_000).contains("not yet valid"))
+        // An intermediate that ends before what it vouches for.
+        let brief = try fixtures.text("brief.pem") + fixtures.text("root.pem")
+        let ended = now + 2 * 86_400
+        #expect(try why("long", at: ended) == "accepted")
+        for roots in ["root.pem", "brief.pem"] {
+            func whyBrief(_ time: Int64) throws -> String {
+                try why("long", at: time, policy: policy(roots)) { $0.annotations[Annotation.chain] = brief }
+            }
+            #expect(try whyBrief(now) == "accepted")
+            #expect(try whyBrief(ended).contains("expired"))
+        }
         #expect(try why("good", policy: policy("evil.pem")) != "accepted")
         #expect(try why("good", policy: policy("root.pem", "ALICE@example.com")) != "accepted")
         #expect(try why("good") { $0.annotations[Annotation.chain] = nil } != "accepted")

@@ -51,6 +51,13 @@ import Testing
         #expect(object["k4999"] == 4999 && object["k17"] == nil && object.count == 4999)
     }
 
+    @Test func printableText() {
+        #expect("a\u{1b}[31m\nb\u{7f}\u{85}\u{2028}é".printable() == "a [31m b   é")
+        #expect("abc".printable(limit: 3) == "abc" && "abcd".printable(limit: 3) == "abc…")
+        let json: JSON = ["a\n": ["b\t", 1, .null, ["c": "\u{0}"]]]
+        #expect(json.printable == ["a ": ["b ", 1, .null, ["c": " "]]])
+    }
+
     struct Mount: JSONDocument {
         var destination: String
         init(json: JSON) throws(JSONError) {

@@ -1,4 +1,5 @@
 import LayerArchive
+import ScriptedHTTP
 import Testing
 
 @testable import RegistryClient

@@ -1,12 +1,15 @@
 import LayerArchive
 import OCISpec
+import ScriptedHTTP
+import Synchronization
 import Testing
 
 @testable import RegistryClient
 
 @Suite struct ListTests {
-    private func client() -> RegistryClient {
+    private func client(pageLimit: Int = 10) -> RegistryClient {
         var options = RegistryOptions()
+        options.pageLimit = pageLimit
         options.retries = 0
         options.firstPauseMilliseconds = 1
         return RegistryClient(options)
@@ -30,6 +33,7 @@ import Testing
         #expect(try client().tags(repository) == ["1", "2", "3"])
     }
 
+    /// A list that leads elsewhere, or back to itself (GHSA-h7vf-4x9w-h99v, CVE-2026-88887).
     @Test(arguments: [
         ("</v2/a/tags/list>; rel=\"next\"", #"{"tags":["1"]}"#),
         ("<https://elsewhere.example/v2/a/tags/list?n=1>; rel=\"next\"", #"{"tags":["1"]}"#),
@@ -42,6 +46,24 @@ import Testing
         let repository = Repository(registry: Registry(host: server.host), name: "a")
         let error = #expect(throws: RegistryError.self) { try client().tags(repository) }
         #expect(error?.code == .malformed, "\(String(describing: error))")
+        #expect(server.requests.count == 1)
+    }
+
+    /// Each page names another one.
+    @Test func endlessPages() throws {
+        let count = Mutex(0)
+        let server = try ScriptedServer { _ in
+            let page = count.withLock {
+                $0 += 1
+                return $0
+            }
+            return .init(200, ["Link: <?last=\(page)>; rel=next"], #"{"tags":["\#(page)"]}"#)
+        }
+        defer { server.stop() }
+        let repository = Repository(registry: Registry(host: server.host), name: "a")
+        let error = #expect(throws: RegistryError.self) { try client(pageLimit: 3).tags(repository) }
+        #expect(error?.code == .tooLarge && error?.message.contains("3 pages") == true, "\(error as Any)")
+        #expect(server.requests.count == 4)
     }
 
     @Test func searches() throws {

@@ -2,6 +2,7 @@ import LayerArchive
 import LinuxSystem
 import OCISpec
 import RegistryClient
+import ScriptedHTTP
 import Synchronization
 import Testing
 
@@ -299,6 +300,7 @@ import Testing
         #expect(error?.code == .malformed)
     }
 
+    /// CVE-2020-1702
     @Test func hugeManifestsAreRefused() throws {
         let server = try ScriptedServer { _ in
             var response = Response(200)

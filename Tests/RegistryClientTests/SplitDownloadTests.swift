@@ -1,6 +1,7 @@
 import LayerArchive
 import LinuxSystem
 import RegistryClient
+import ScriptedHTTP
 import Synchronization
 import Testing
 

@@ -1,5 +1,6 @@
 import LayerArchive
 import LinuxSystem
+import ScriptedHTTP
 import Synchronization
 import Testing
 
@@ -99,6 +100,28 @@ import Testing
         #expect(server.requests.count == 1)
     }
 
+    /// The place for an upload is another server's, which asks for the password (CVE-2026-50151).
+    @Test func otherServersGetNoPassword() throws {
+        let second = try ScriptedServer { _ in Response(401, ["WWW-Authenticate: Basic realm=x"]) }
+        defer { second.stop() }
+        let server = try ScriptedServer { request in
+            request.headers["authorization"] == nil
+                ? Response(401, ["WWW-Authenticate: Basic realm=x"]) : Response(200)
+        }
+        defer { server.stop() }
+        let client = RegistryClientTests.client { $0.pushes = true }
+        let repository = RegistryClientTests.repository(server)
+        #expect(try client.hasBlob(repository, digest: Self.digest, size: 0))
+        let error = #expect(throws: RegistryError.self) {
+            try client.send(
+                "PUT", "http://\(second.host)/up", to: repository,
+                body: HTTPBody(size: 15) { BytesSource(Self.bytes) })
+        }
+        #expect(error?.code == .unauthorized)
+        #expect(second.requests.map { $0.headers["authorization"] } == [nil])
+        #expect(server.requests.last?.headers["authorization"] != nil)
+    }
+
     @Test func redirectionsEndAnUpload() throws {
         let server = try ScriptedServer { request in
             request.method == "POST"
@@ -186,6 +209,26 @@ import Testing
             try File.makeSymbolicLink(to: "auth.json", link)
             try AuthFile(explicit: link).save(user: "a", password: "b", for: "r")
             #expect(try file.credentials(for: "r") == .password(user: "a", password: "b"))
+        }
+    }
+
+    /// Another host, whose name begins or ends as one that there is a password, or a helper, for
+    /// (CVE-2026-59891, CVE-2026-105769).
+    @Test func hostsThatLookAlike() throws {
+        try with(
+            #"{"auths":{"r.example:5000":{"auth":"YTox"}},"credHelpers":{"h.example":"is-not-there"}}"#
+        ) { file, _ throws in
+            for host in [
+                "xr.example:5000", "r.example:5000.evil", "r.example:50001", "r.example:500", "r.example",
+                "h.example.evil", "xh.example", "h.example:443",
+            ] {
+                #expect(
+                    try file.credentials(registry: host, name: "r.example:5000/h.example") == nil, "\(host)")
+            }
+            #expect(
+                try file.credentials(registry: "r.example:5000", name: "x")
+                    == .password(user: "a", password: "1"))
+            #expect(throws: RegistryError.self) { try file.credentials(registry: "h.example", name: "x") }
         }
     }
 

@@ -32,8 +32,8 @@ extension Artifacts {
             progress.resolving(name)
             let provider = try RegistryProvider(
                 reference, config: RegistriesConfig.load(explicit: options.registriesConfig),
-                client: RegistryClient(options.registryOptions(stop: stop)), progress: progress,
-                verb: "pull")
+                client: RegistryClient(options.registryOptions(for: reference.domain, stop: stop)),
+                progress: progress, verb: "pull")
             progress.note("Getting image source signatures")
             let top = try SourceDocument(topOf: provider)
             let document = try SourceDocument(

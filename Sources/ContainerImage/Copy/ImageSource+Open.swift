@@ -37,10 +37,11 @@ extension ImageSource {
         switch self {
         case .registry(let text):
             // As docker has it: what names no registry is Docker Hub's.
+            let reference = try ImageReference(parsing: text).tagged
             return try RegistryProvider(
-                try ImageReference(parsing: text).tagged,
-                config: RegistriesConfig.load(explicit: options.registriesConfig),
-                client: RegistryClient(options.registryOptions(stop: stop)), progress: progress, verb: "read")
+                reference, config: RegistriesConfig.load(explicit: options.registriesConfig),
+                client: RegistryClient(options.registryOptions(for: reference.domain, stop: stop)),
+                progress: progress, verb: "read")
         case .layout(let path, let reference):
             let files = try LayoutFiles(DirectoryFiles(path), shared: options.sharedBlobs)
             return try LayoutProvider(files, reference: reference, name: description)

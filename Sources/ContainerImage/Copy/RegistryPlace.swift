@@ -15,7 +15,7 @@ public struct RegistryPlace: Sendable {
     ///   - pushes: something is to be changed.
     public init(_ text: String, options: TransferOptions, pushes: Bool = false) throws(ImageError) {
         reference = try ImageReference(parsing: text)
-        var registryOptions = try options.registryOptions(stop: StopFlag())
+        var registryOptions = try options.registryOptions(for: reference.domain, stop: StopFlag())
         registryOptions.pushes = pushes
         client = RegistryClient(registryOptions)
         let endpoints = try RegistriesConfig.load(explicit: options.registriesConfig)

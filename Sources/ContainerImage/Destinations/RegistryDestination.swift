@@ -21,7 +21,7 @@ final class RegistryDestination: ImageDestination {
         var traits = DestinationTraits()
         traits.digest = reference.digest
         self.traits = traits
-        var registryOptions = try options.registryOptions(stop: stop)
+        var registryOptions = try options.registryOptions(for: reference.domain, stop: stop)
         registryOptions.pushes = true
         client = RegistryClient(registryOptions)
         let endpoints = try RegistriesConfig.load(explicit: options.registriesConfig)

@@ -16,7 +16,8 @@ enum ImageDocument {
                 "it has \(bytes.count) bytes; more than \(DocumentLimit.manifest) are not accepted")
         }
         do throws(JSONError) {
-            let json = try JSON(parsing: bytes)
+            // What two readers could read as two images is none (CVE-2021-41190).
+            let json = try JSON(parsing: bytes, refusingDuplicates: true)
             guard json.object != nil else { throw JSONError("expected an object, found \(json.kind)") }
             let own = json["mediaType"]?.string ?? ""
             let type = own.isEmpty ? announced : own
@@ -24,9 +25,9 @@ enum ImageDocument {
                 throw JSONError(
                     "it has Docker's old schema 1, which is not supported: have the image pushed anew")
             }
-            // A document that could be read as either means different things
-            // to different readers (CVE-2021-41190).
-            guard json["manifests"] == nil || (json["layers"] == nil && json["config"] == nil) else {
+            guard
+                json["manifests"] == nil || ["layers", "config", "fsLayers"].allSatisfy({ json[$0] == nil })
+            else {
                 throw JSONError("it is a manifest and an index at once")
             }
             if MediaType.isIndex(type) || (!MediaType.isManifest(type) && json["manifests"] != nil) {

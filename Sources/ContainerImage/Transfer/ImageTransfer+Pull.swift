@@ -63,7 +63,7 @@ extension ImageTransfer {
             progress.resolving(reference.canonical)
             do throws(ImageError) {
                 let stop = StopFlag()
-                let client = RegistryClient(try options.registryOptions(stop: stop))
+                let client = RegistryClient(try options.registryOptions(for: reference.domain, stop: stop))
                 let provider = try RegistryProvider(
                     reference, config: config, client: client, progress: progress, verb: "pull")
                 return try fetch(provider, names: [reference], stop: stop)

@@ -61,8 +61,12 @@ public struct TransferOptions: Sendable {
 
     public init() {}
 
-    func registryOptions(stop: StopFlag) throws(ImageError) -> RegistryOptions {
+    /// - Parameter host: the registry that the image's name has: what the user gave for it goes to no
+    ///   mirror, and to no other place that registries.conf has for it. Of a short name each candidate's
+    ///   registry gets it, as podman has it.
+    func registryOptions(for host: String, stop: StopFlag) throws(ImageError) -> RegistryOptions {
         var result = RegistryOptions()
+        result.credentialsHost = host
         if let credentials {
             guard let parsed = Credentials(parsing: credentials) else {
                 throw ImageError(.configuration, "read --creds", "expected USER:PASSWORD")

@@ -35,7 +35,10 @@ struct RegistrySignatures {
                 guard let attached = try attachments(manifest) else { return signatures }
                 for layer in attached.layers {
                     let digest = try Digest(layer, in: "\(repository):\(Self.tag(manifest))")
-                    let payload = try small(digest, layer.size)
+                    let payload = try VerifyingSource(
+                        client.blob(repository, digest: digest, size: layer.size), expected: digest,
+                        size: layer.size
+                    ).readAll(limit: ImageSignature.limit)
                     signatures.append(
                         .sigstore(
                             SigstoreSignature(
@@ -51,15 +54,13 @@ struct RegistrySignatures {
 
     private func download(_ url: String, _ name: String, _ manifest: Digest) throws -> [ImageSignature] {
         var signatures: [ImageSignature] = []
+        var allowance = SignatureAllowance(url)
         while true {
             let address = url + "/" + Lookaside.path(name, manifest, signatures.count + 1)
             guard let bytes = try client.file(at: address, limit: ImageSignature.limit) else {
                 return signatures
             }
-            guard signatures.count < ImageSignature.maximumCount else {
-                throw TrustError(
-                    .limit, "read \(url)", "more than \(ImageSignature.maximumCount) signatures")
-            }
+            try allowance.take(bytes.count)
             signatures.append(try ImageSignature(fileContents: bytes))
         }
     }
@@ -72,9 +73,9 @@ struct RegistrySignatures {
             case .manifest(let document, let type) = try ImageDocument(
                 found.bytes, mediaType: found.mediaType, name: name), type == MediaType.ociManifest
         else { throw TrustError(.signature, "read \(name)", "it is no OCI manifest") }
-        guard document.layers.count <= ImageSignature.maximumCount else {
-            throw TrustError(.limit, "read \(name)", "it has \(document.layers.count) signatures")
-        }
+        // Before any of them is asked for.
+        var allowance = SignatureAllowance(name)
+        for layer in document.layers { try allowance.take(Int(layer.size)) }
         return document
     }
 
@@ -85,15 +86,6 @@ struct RegistrySignatures {
             guard error.code == .notFound else { throw error }
             return nil
         }
-    }
-
-    private func small(_ digest: Digest, _ size: Int64) throws -> [UInt8] {
-        guard size <= ImageSignature.limit else {
-            throw TrustError(.limit, "read the signature \(digest)", "it has \(size) bytes")
-        }
-        let source = VerifyingSource(
-            client.blob(repository, digest: digest, size: size), expected: digest, size: size)
-        return try source.readAll(limit: ImageSignature.limit)
     }
 
     // MARK: Writing

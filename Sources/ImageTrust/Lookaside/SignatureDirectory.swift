@@ -32,16 +32,13 @@ public struct SignatureDirectory: Sendable {
     /// - Returns: nothing where there are none.
     public func read() throws(TrustError) -> [ImageSignature] {
         var signatures: [ImageSignature] = []
+        var allowance = SignatureAllowance("\(base)/\(path)")
         do {
             let directory = try File.open(base, O_PATH | O_DIRECTORY)
             while true {
                 let name = place("signature-\(signatures.count + 1)")
                 guard let bytes = try readFile(name, at: directory.raw) else { return signatures }
-                guard signatures.count < ImageSignature.maximumCount else {
-                    throw TrustError(
-                        .limit, "read signatures in \(base)/\(path)",
-                        "more than \(ImageSignature.maximumCount) are not accepted")
-                }
+                try allowance.take(bytes.count)
                 signatures.append(try parse(bytes, name))
             }
         } catch let error as SystemError {

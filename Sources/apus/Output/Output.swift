@@ -1,3 +1,4 @@
+import JSONText
 import LinuxSystem
 
 /// Our own standard streams.
@@ -11,8 +12,13 @@ enum Output {
 
     /// One line on standard error.
     static func complain(_ text: String, prefix: Bool = true) {
-        try? FD.writeAll(STDERR_FILENO, (prefix ? "Error: " : "") + text + "\n")
+        // Ours may have several lines.
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { String($0).printable() }.joined(separator: "\n")
+        try? FD.writeAll(STDERR_FILENO, (prefix ? "Error: " : "") + lines + "\n")
     }
 
-    static func warn(_ text: String) { try? FD.writeAll(STDERR_FILENO, "Warning: " + text + "\n") }
+    static func warn(_ text: String) {
+        try? FD.writeAll(STDERR_FILENO, "Warning: " + text.printable() + "\n")
+    }
 }

@@ -1,4 +1,5 @@
 import ContainerImage
+import JSONText
 import LayerArchive
 import LinuxSystem
 import Synchronization
@@ -57,7 +58,7 @@ final class TransferDisplay: TransferProgress {
         state.withLock { state in
             // What comes after a line does not draw over it.
             state.drawn = 0
-            write(text + "\n")
+            write(text.printable() + "\n")
         }
     }
 

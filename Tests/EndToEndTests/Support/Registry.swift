@@ -9,8 +9,13 @@ final class Registry {
     let certificate: String?
     private let process: ProgramRun
 
-    /// - Parameter password: the user `tester` must give it (by Basic authentication).
-    init(_ host: Host, https: Bool = false, password: String? = nil, readOnly: Bool = false) throws {
+    /// - Parameters:
+    ///   - password: the user `tester` must give it (by Basic authentication).
+    ///   - realm: where it sends for tokens. It takes none: there is no such server.
+    init(
+        _ host: Host, https: Bool = false, password: String? = nil, realm: String? = nil,
+        readOnly: Bool = false
+    ) throws {
         port = try Ports.free()
         var lines = [
             "version: 0.1", "log: {level: error, accesslog: {disabled: true}}",
@@ -21,10 +26,7 @@ final class Registry {
         if https {
             let (key, certificate) = (host.path("registry.key"), host.path("certs/ca.crt"))
             try File.makeDirectories(host.path("certs"))
-            try ProgramRun.tool(
-                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                "/CN=127.0.0.1",
-                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+            try Self.makeCertificate(certificate, key: key)
             lines += ["  tls: {certificate: \(certificate), key: \(key)}"]
             self.certificate = certificate
         } else {
@@ -35,6 +37,11 @@ final class Registry {
             let file = try host.write(hash + "\n", to: "htpasswd")
             lines += ["auth: {htpasswd: {realm: test, path: \(file)}}"]
         }
+        if let realm, let certificate {
+            lines += [
+                "auth: {token: {realm: \"\(realm)\", service: s, issuer: i, rootcertbundle: \(certificate)}}"
+            ]
+        }
         let configuration = try host.write(lines.joined(separator: "\n") + "\n", to: "registry.yml")
         let process = try ProgramRun(["docker-registry", "serve", configuration])
         self.process = process
@@ -43,6 +50,14 @@ final class Registry {
             _ = try? process.finish()
         }
         try host.eventually("registry at \(address)") { Ports.isOpen(port) }
+    }
+
+    /// For 127.0.0.1, signed by nobody else.
+    static func makeCertificate(_ certificate: String, key: String) throws {
+        try ProgramRun.tool(
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            "/CN=127.0.0.1",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
     }
 
     /// Copies an image into it by skopeo.

@@ -1,43 +1,43 @@
-import LinuxSystem
-import Synchronization
+internal import LinuxSystem
+internal import Synchronization
 
 /// An HTTP server that answers as a test tells it to, badly too.
-final class ScriptedServer: Sendable {
-    struct Request: Sendable {
-        var method: String
-        var path: String
+package final class ScriptedServer: Sendable {
+    package struct Request: Sendable {
+        package var method: String
+        package var path: String
         /// Names in lower case.
-        var headers: [String: String]
-        var body: String
+        package var headers: [String: String]
+        package var body: String
     }
 
-    struct Response: Sendable {
-        var status = 200
-        var headers: [String] = []
-        var body: [UInt8] = []
+    package struct Response: Sendable {
+        package var status = 200
+        package var headers: [String] = []
+        package var body: [UInt8] = []
         /// Sends only so many bytes of the body, then closes.
-        var cut: Int?
+        package var cut: Int?
         /// Of the body, in bytes a second; 0 for as fast as it goes.
-        var rate = 0
+        package var rate = 0
 
-        init(_ status: Int = 200, _ headers: [String] = [], _ body: String = "") {
+        package init(_ status: Int = 200, _ headers: [String] = [], _ body: String = "") {
             self.status = status
             self.headers = headers
             self.body = Array(body.utf8)
         }
     }
 
-    let port: UInt16
-    var host: String { "127.0.0.1:\(port)" }
+    package let port: UInt16
+    package var host: String { "127.0.0.1:\(port)" }
     private let listener: Int32
     private let handler: @Sendable (Request) -> Response
     private let log = Mutex<[Request]>([])
-    var requests: [Request] { log.withLock { $0 } }
+    package var requests: [Request] { log.withLock { $0 } }
     private let busy = Mutex((now: 0, most: 0))
     /// How many answers were on their way at a time.
-    var mostAtOnce: Int { busy.withLock { $0.most } }
+    package var mostAtOnce: Int { busy.withLock { $0.most } }
 
-    init(_ handler: @escaping @Sendable (Request) -> Response) throws {
+    package init(_ handler: @escaping @Sendable (Request) -> Response) throws {
         self.handler = handler
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
         var address = sockaddr_in()
@@ -62,7 +62,7 @@ final class ScriptedServer: Sendable {
     }
 
     /// Ends the server; without it the accepting thread keeps it alive.
-    func stop() {
+    package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
     }
