@@ -3,6 +3,8 @@ extension String {
     /// characters (escape sequences among them) or what turns the direction of text.
     /// - Parameter limit: in scalars.
     public func printable(limit: Int = .max) -> String {
+        // Mostly it is: listings have much of it.
+        if utf8.count <= limit, utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return self }
         var output = String.UnicodeScalarView()
         var count = 0
         for scalar in unicodeScalars {
