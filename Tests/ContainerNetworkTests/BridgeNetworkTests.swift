@@ -368,11 +368,12 @@ func eventually(_ condition: () -> Bool) -> Bool {
 func tcp(
     _ address: String, _ port: Int, in container: TestContainer? = nil, patience: Int = 10
 ) -> String {
-    let command = "echo x | socat -t10 -T10 - TCP:\(address):\(port),connect-timeout=\(patience) 2>/dev/null"
+    let command =
+        "(echo x) 2>/dev/null | socat -t10 -T10 - TCP:\(address):\(port),connect-timeout=\(patience) 2>/dev/null"
     return container?.run(command) ?? shell(command)
 }
 
 func udp(_ address: String, _ port: Int, in container: TestContainer? = nil) -> String {
-    let command = "echo x | socat -t2 -T2 - UDP:\(address):\(port) 2>/dev/null"
+    let command = "(echo x) 2>/dev/null | socat -t2 -T2 - UDP:\(address):\(port) 2>/dev/null"
     return container?.run(command) ?? shell(command)
 }

@@ -77,11 +77,34 @@ extension EndToEnd {
                 for arguments in [
                     ["import", "-q", layer, "localhost/padded"],
                     [
-                        "push", "-q", "--compression-format", "zstd:chunked", "localhost/padded",
+                        "push", "-q", "--compression-format", "zstd", "localhost/padded",
                         "dir:\(host.path("out"))",
                     ],
                 ] {
                     try ProgramRun.run(limited + arguments, environment: host.environment).requireSuccess()
+                }
+            }
+        }
+
+        /// docker: a history that does not fit the layers.
+        @Test func CVE_2024_36620() throws {
+            try Host.with { host in
+                let layer: JSON = ["created_by": "x"]
+                let none: JSON = ["created_by": "x", "empty_layer": true]
+                let fitting: [JSON] = [.null, [], [layer], [none, layer]]
+                for history in fitting + [[.null], [none, none], [layer, layer, layer], ["x"]] {
+                    var builder = try ImageBuilder.busybox()
+                    builder.editConfig = { $0["history"] = history }
+                    let archive = try builder.dockerArchive(tags: ["localhost/attack:1"])
+                    let loaded = try host.apus("load", "-q", input: .bytes(archive))
+                    guard loaded.exit == 0 else {
+                        #expect(
+                            !fitting.contains(history) && loaded.errorText.contains("history"), "\(loaded)")
+                        continue
+                    }
+                    for command in ["history", "inspect", "rmi"] {
+                        try host.ok(command, "localhost/attack:1")
+                    }
                 }
             }
         }
