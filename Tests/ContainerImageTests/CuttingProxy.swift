@@ -43,7 +43,11 @@ final class CuttingProxy: Sendable {
         Self.thread { [self] in
             while true {
                 let client = accept(listener, nil, nil)
-                if client < 0 { return }
+                guard client >= 0 else {
+                    // Here, where nobody can wait on it any more: its number is soon another's.
+                    close(listener)
+                    return
+                }
                 Self.thread { self.serve(client) }
             }
         }
@@ -51,7 +55,6 @@ final class CuttingProxy: Sendable {
 
     func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     private func serve(_ client: Int32) {

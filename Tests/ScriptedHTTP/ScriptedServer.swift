@@ -55,7 +55,11 @@ package final class ScriptedServer: Sendable {
         Self.thread { [self] in
             while true {
                 let connection = accept(listener, nil, nil)
-                if connection < 0 { return }
+                guard connection >= 0 else {
+                    // Here, where nobody can wait on it any more: its number is soon another's.
+                    close(listener)
+                    return
+                }
                 Self.thread { self.serve(connection) }
             }
         }
@@ -64,7 +68,6 @@ package final class ScriptedServer: Sendable {
     /// Ends the server; without it the accepting thread keeps it alive.
     package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     private static func thread(_ body: @escaping @Sendable () -> Void) {
