@@ -64,6 +64,7 @@ extension Store {
     public func removeArtifact(_ name: String, ifStill digest: Digest? = nil) throws(StorageError)
         -> Reclaimed
     {
+        let content = try keepCollectorsAway()
         try database.write(durable: true) { connection throws(StorageError) in
             guard let present = try Self.artifact(named: name, connection) else {
                 throw StorageError(.notFound, "remove artifact", name, "there is no such artifact")
@@ -76,6 +77,7 @@ extension Store {
             try connection.execute("DELETE FROM artifact WHERE name = ?", name)
             try Self.markIndexStale(connection)
         }
+        _ = consume content
         let reclaimed = try collectGarbage()
         // After the space is free: on a full disk the index has to wait for it.
         refreshIndex()

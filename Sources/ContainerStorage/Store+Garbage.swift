@@ -34,6 +34,14 @@ extension Store {
             "ingest/\(Self.collectionMark)", at: directory.raw, O_WRONLY | O_CREAT, mode: 0o600)
     }
 
+    /// For a write that leaves something to collect, from before its mark to its end: a collector in
+    /// between would find nothing to do yet, and take the mark with it.
+    func keepCollectorsAway() throws(StorageError) -> FileLock {
+        try storing("lock", "the store's content") { () throws(SystemError) in
+            try FileLock("locks/content", at: directory.raw, shared: true)
+        }
+    }
+
     /// With the content's lock held alone: so nobody is adding, and what is in
     /// `ingest/` was left by the dead.
     func collectGarbageLocked() throws(StorageError) -> Reclaimed {

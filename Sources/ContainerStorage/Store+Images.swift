@@ -173,6 +173,7 @@ extension Store {
         }
         // The blobs go, and may be all that a container's layers have.
         if keepingSnapshots { try writeOut() }
+        let content = try keepCollectorsAway()
         try database.write(durable: true) { connection throws(StorageError) in
             if let seen { try Self.requireUnchanged(seen, connection) }
             if let user = try user(connection) {
@@ -194,6 +195,7 @@ extension Store {
             try Self.markIndexStale(connection)
         }
         _ = consume lock
+        _ = consume content
         let reclaimed = try collectGarbage()
         // After the space is free: on a full disk the index has to wait for it.
         refreshIndex()

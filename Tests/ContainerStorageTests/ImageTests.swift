@@ -15,6 +15,24 @@ import Testing
         store = try scratch.open()
     }
 
+    /// Whoever is killed when an image's rows are gone leaves the next sweep his mark: a collector of
+    /// before, which found all needed yet, must not have taken it.
+    @Test func removalsKeepTheirMark() throws {
+        let store = try scratch.open()
+        let image = try TestImage([try TestLayer(["a": "1"])]).put(store)
+        let other = try scratch.open()
+        var isMarked = false
+        try store.removeImage(
+            image.id,
+            unlessUsed: { _ throws(StorageError) in
+                try other.collectGarbage()
+                isMarked = File.exists(scratch.root + "/ingest/collect")
+                return nil
+            })
+        #expect(isMarked)
+        #expect(store.content == [])
+    }
+
     @Test func comesBackAsItWasPut() throws {
         let layer = try TestLayer(["a": "hello"])
         let image = TestImage([layer], docker: true)
